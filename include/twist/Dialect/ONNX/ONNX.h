@@ -1,0 +1,39 @@
+//===- ONNX.h - The ONNX dialect ------------------------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_DIALECT_ONNX_ONNX_H
+#define TWIST_DIALECT_ONNX_ONNX_H
+
+#include "twist/Interfaces/DimensionRelations.h"
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "twist/Dialect/ONNX/ONNXDialect.h.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "twist/Dialect/ONNX/ONNXTypes.h.inc"
+
+#define GET_OP_CLASSES
+#include "twist/Dialect/ONNX/ONNXOps.h.inc"
+
+namespace twist::onnx {
+
+/// Discardable dictionary on ops of the dialect: the node's name, its result
+/// names and whatever else the file says of it.
+inline constexpr llvm::StringLiteral kMetaAttr = "onnx.meta";
+
+} // namespace twist::onnx
+
+#endif // TWIST_DIALECT_ONNX_ONNX_H

@@ -1,0 +1,26 @@
+//===- InitAll.cpp - Every dialect and pass of the project ------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Pipeline/InitAll.h"
+
+#include "twist/Dialect/NN/NN.h"
+#include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Dialect/Twist/Twist.h"
+#include "twist/Dialect/Weights/Weights.h"
+
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/InitAllPasses.h"
+
+void twist::registerAllDialects(mlir::DialectRegistry &registry) {
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  registry.insert<axes::TwistDialect, nn::NNDialect, onnx::ONNXDialect,
+                  weights::WeightsDialect>();
+}
+
+void twist::registerAllPasses() { mlir::registerAllPasses(); }

@@ -1,0 +1,24 @@
+"""lit configuration: FileCheck tests on IR, runs compared in numbers, gtest binaries."""
+import os
+import lit.formats
+
+root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+build = os.environ.get("TWIST_BUILD", os.path.join(root, "build"))
+llvm = "/usr/lib/llvm-22/bin"
+venv = os.path.join(root, ".deps", "venv", "bin")
+
+config.name = "twist"
+config.test_format = lit.formats.ShTest(execute_external=True)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["Inputs"]
+config.test_source_root = os.path.dirname(os.path.abspath(__file__))
+config.test_exec_root = os.path.join(build, "test")
+config.environment["PATH"] = os.pathsep.join(
+    [os.path.join(build, "bin"), venv, llvm, os.environ["PATH"]])
+config.environment["PYTHONPATH"] = os.path.join(root, "python")
+config.environment["TWIST_DATA"] = os.environ.get(
+    "TWIST_DATA", os.path.join(root, "shared", "data"))
+# %python runs in the project's environment; %inputs is the suite's own Inputs.
+config.substitutions.append(("%python", os.path.join(venv, "python")))
+config.substitutions.append(("%root", root))
+config.substitutions.append(("%inputs", os.path.join(root, "test", "Inputs")))
