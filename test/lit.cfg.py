@@ -17,7 +17,7 @@ config.environment["PATH"] = os.pathsep.join(
     [os.path.join(build, "bin"), venv, llvm, os.environ["PATH"]])
 config.environment["PYTHONPATH"] = os.path.join(root, "python")
 config.environment["TWIST_DATA"] = os.environ.get(
-    "TWIST_DATA", os.path.join(root, "shared", "data"))
+    "TWIST_DATA", os.path.join(os.path.dirname(root), "shared", "data"))
 # %python runs in the project's environment; %inputs is the suite's own Inputs.
 config.substitutions.append(("%python", os.path.join(venv, "python")))
 config.substitutions.append(("%root", root))
