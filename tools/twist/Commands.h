@@ -1,0 +1,24 @@
+//===- Commands.h - The subcommands of twist --------------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+// A subcommand is one file tools/twist/<Command>.cpp with one function here and
+// one row in the table of twist.cpp. It parses its own arguments: `argv[0]` is
+// "twist <command>". It returns the process's exit code: 0, or 1 after an error
+// that it has printed.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_TOOLS_TWIST_COMMANDS_H
+#define TWIST_TOOLS_TWIST_COMMANDS_H
+
+namespace twist::tools {
+
+int compileMain(int argc, char **argv);
+int runMain(int argc, char **argv);
+int benchMain(int argc, char **argv);
+
+} // namespace twist::tools
+
+#endif // TWIST_TOOLS_TWIST_COMMANDS_H

@@ -1,0 +1,57 @@
+//===- twist.cpp - The user's tool: one program, several commands -----------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Commands.h"
+
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace twist::tools;
+
+namespace {
+struct Command {
+  llvm::StringLiteral name;
+  int (*run)(int argc, char **argv);
+  llvm::StringLiteral summary;
+};
+} // namespace
+
+static constexpr Command commands[] = {
+    {"compile", compileMain, "make a native program of a model"},
+    {"run", runMain, "run a compiled program on .npy files"},
+    {"bench", benchMain, "time a compiled program"},
+};
+
+static void printUsage(llvm::raw_ostream &os) {
+  os << "usage: twist COMMAND [OPTIONS]\n\n";
+  for (const Command &command : commands)
+    os << llvm::format("  %-10s %s\n", command.name.data(),
+                       command.summary.data());
+  os << "\ntwist COMMAND --help lists a command's options.\n";
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  llvm::StringRef name = argc > 1 ? argv[1] : "";
+  if (name == "--help" || name == "-h" || name == "help") {
+    printUsage(llvm::outs());
+    return 0;
+  }
+  for (const Command &command : commands) {
+    if (name != command.name)
+      continue;
+    std::string program = "twist " + name.str();
+    argv[1] = program.data();
+    return command.run(argc - 1, argv + 1);
+  }
+  if (!name.empty())
+    llvm::errs() << "twist: error: unknown command '" << name << "'\n";
+  printUsage(llvm::errs());
+  return 1;
+}
