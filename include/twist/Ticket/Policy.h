@@ -1,0 +1,58 @@
+//===- Policy.h - Making tickets -------------------------------*- C++ -*-===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_TICKET_POLICY_H
+#define TWIST_TICKET_POLICY_H
+
+#include "twist/Ticket/Ticket.h"
+
+#include <functional>
+
+namespace twist {
+
+enum class TicketPolicy { Random, Magnitude, First };
+
+struct PolicyOptions {
+  TicketPolicy policy = TicketPolicy::Random;
+  /// The kept fraction of an axis's groups, in [0, 1].
+  double kappa = 0.5;
+  /// Kinds to cut; empty: heads (KV groups), FFN units and channels.
+  std::vector<std::string> kinds;
+  /// Units a group, for FFN units and channels; other kinds go unit by unit.
+  int64_t group = 1;
+  /// FFN units and channels are kept in multiples of this.
+  int64_t roundTo = 1;
+  /// So many first and last axes of each kind stay whole.
+  int64_t pinFirst = 0, pinLast = 0;
+  uint64_t seed = 0;
+};
+
+/// How many units an axis keeps, and how many `roundTo` asked for more or less.
+struct PolicyRow {
+  AxisInfo axis;
+  int64_t group = 1;
+  int64_t kept = 0;      ///< units
+  int64_t unrounded = 0; ///< units before `roundTo`
+  bool pinned = false;
+};
+
+/// A score per unit of an axis, for the policy `magnitude`: the larger is kept.
+using UnitScores =
+    std::function<mlir::FailureOr<std::vector<double>>(const AxisInfo &)>;
+
+/// Makes a ticket for `axes` (graph order). Axes of other kinds are not in it;
+/// pinned ones are, whole. Of k groups floor(kappa·k + 1/2) are kept. `rows`
+/// tells what became of each axis. Errors are diagnostics at `loc`.
+mlir::FailureOr<Ticket> makeTicket(llvm::ArrayRef<AxisInfo> axes,
+                                   const PolicyOptions &options,
+                                   const UnitScores &scores,
+                                   std::vector<PolicyRow> &rows,
+                                   mlir::Location loc);
+
+} // namespace twist
+
+#endif // TWIST_TICKET_POLICY_H
