@@ -8,7 +8,7 @@ llvm = "/usr/lib/llvm-22/bin"
 venv = os.path.join(root, ".deps", "venv", "bin")
 
 config.name = "twist"
-config.test_format = lit.formats.ShTest(execute_external=True)
+config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
 config.excludes = ["Inputs"]
 config.test_source_root = os.path.dirname(os.path.abspath(__file__))
@@ -22,3 +22,9 @@ config.environment["TWIST_DATA"] = os.environ.get(
 config.substitutions.append(("%python", os.path.join(venv, "python")))
 config.substitutions.append(("%root", root))
 config.substitutions.append(("%inputs", os.path.join(root, "test", "Inputs")))
+# Long tests say REQUIRES: long; ./dev test --all runs them.
+if lit_config.params.get("long"):
+    config.available_features.add("long")
+# Trained weights that are not in the repository.
+if os.path.exists(os.path.join(config.environment["TWIST_DATA"], "models", "stories260K.bin")):
+    config.available_features.add("stories260k")

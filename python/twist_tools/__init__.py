@@ -1,0 +1,1 @@
+"""Tools around the compiler: test models, tickets, comparisons. numpy, onnx and onnxruntime only."""
