@@ -1,4 +1,5 @@
-//===- WeightsDialect.cpp - The Weights dialect -----------------------------===//
+//===- WeightsDialect.cpp - The Weights dialect
+//-----------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -1,4 +1,5 @@
-//===- Weights.h - The Weights dialect --------------------------------------===//
+//===- Weights.h - The Weights dialect
+//--------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
