@@ -1,0 +1,166 @@
+//===- CPUOps.td - Kernels of the CPU target ----------------*- tablegen -*-===//
+#ifndef TWIST_CODEGEN_CPU_CPUOPS_TD
+#define TWIST_CODEGEN_CPU_CPUOPS_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def CPU_Dialect : Dialect {
+  let name = "cpu";
+  let cppNamespace = "::twist::cpu";
+  let summary = "Kernels of the CPU target and their launches";
+  let description = [{
+    Between linalg and LLVM: contractions over packed panels (`cpu.gemm`), the
+    packed forms of their right-hand sides, and the launch of an outlined kernel
+    over tasks whose partition follows from the shapes alone, so that the bytes
+    of a result do not depend on the number of threads.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let dependentDialects = ["::twist::weights::WeightsDialect"];
+}
+
+def CPU_PackingAttr : AttrDef<CPU_Dialect, "Packing"> {
+  let mnemonic = "packing";
+  let summary = "how a matrix lies in panels";
+  let description = [{
+    `map` takes (batch…, column, k) to the dimensions of the source. The packed
+    shape is [batch…, ceil(N / panel), K, panel], row-major; columns from N on in
+    the last panel are zero.
+  }];
+  let parameters = (ins "::mlir::AffineMap":$map, "int64_t":$panel);
+  let assemblyFormat = "`<` $map `,` $panel `>`";
+  let extraClassDeclaration = [{
+    /// The packed shape for a source of this shape (kDynamic where unknown).
+    ::llvm::SmallVector<int64_t>
+    getPackedShape(::llvm::ArrayRef<int64_t> source) const;
+    /// Dimension of the source that holds the columns, or k.
+    int64_t getColumnDim() const;
+    int64_t getKDim() const;
+  }];
+}
+
+// As weights.load's; its definition can't be included without its ops.
+def CPU_ViewAttr : Attr<
+    CPred<"::llvm::isa<::twist::weights::ViewAttr>($_self)">, "a view"> {
+  let storageType = "::twist::weights::ViewAttr";
+  let returnType = "::twist::weights::ViewAttr";
+  let convertFromStorage = "$_self";
+}
+
+class CPU_Op<string mnemonic, list<Trait> traits = []> :
+    Op<CPU_Dialect, mnemonic, traits>;
+
+def CPU_PackedWeightOp : CPU_Op<"packed_weight", [Pure]> {
+  let summary = "a weight, packed when the program is compiled";
+  let description = [{
+    The tensor that `view` describes, of type `unpacked`, in the layout that
+    `packing` gives. `packPanels` (twist/Codegen/CPU/Packing.h) makes the bytes.
+
+    ```mlir
+    %w = cpu.packed_weight <@m at 128 as tensor<4x96xf32>> of tensor<4x96xf32>
+           by <affine_map<(n, k) -> (k, n)>, 48> : tensor<2x4x48xf32>
+    ```
+  }];
+  let arguments = (ins CPU_ViewAttr:$view, TypeAttr:$unpacked,
+                       CPU_PackingAttr:$packing);
+  let results = (outs AnyStaticShapeTensor:$packed);
+  let assemblyFormat = [{
+    $view `of` $unpacked `by` $packing attr-dict `:` type($packed)
+  }];
+  let hasVerifier = 1;
+}
+
+def CPU_PackOp : CPU_Op<"pack", [
+    DestinationStyleOpInterface,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "a right-hand side, packed when the program runs";
+  let arguments = (ins AnyShaped:$source, AnyShaped:$init, CPU_PackingAttr:$packing);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    $source `into` $init `by` $packing attr-dict
+    `:` type($source) `,` type($init) (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
+  }];
+  let hasVerifier = 1;
+}
+
+def CPU_GemmOp : CPU_Op<"gemm", [
+    DestinationStyleOpInterface,
+    SingleBlockImplicitTerminator<"YieldOp">,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "a matrix product with an epilogue";
+  let description = [{
+    Over the dimensions (batch…, row…, column, k), `batch` and `rows` of the first
+    two kinds:
+
+      acc  = Σ_k lhs · rhs              in the type `accumulator`
+      init = epilogue(acc, extras…)     whole, never accumulated into
+
+    `indexing_maps` has one map for lhs, rhs, each extra and init; each is a
+    projection of the dimensions, constants 0 standing for extents of 1. With
+    `panel`, rhs is packed (see `#cpu.packing`): its map gives (batch…, column, k)
+    of the unpacked matrix. Without, its columns are contiguous. Columns are the
+    last dimension of init. Integers widen to the accumulator by sign, or by
+    zeros where `lhs_unsigned` or `rhs_unsigned` stands.
+
+    Constraints:
+    C1  one map per operand, over the same dimensions
+    C2  the epilogue takes the accumulator and one scalar per extra
+    C3  the last result of init's map is the column
+  }];
+  let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs, Variadic<AnyType>:$extras,
+                       AnyShaped:$init, AffineMapArrayAttr:$indexing_maps,
+                       I64Attr:$batch, I64Attr:$rows, OptionalAttr<I64Attr>:$panel,
+                       TypeAttr:$accumulator, UnitAttr:$lhs_unsigned,
+                       UnitAttr:$rhs_unsigned);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$epilogue);
+  let assemblyFormat = [{
+    `(` $lhs `,` $rhs (`,` $extras^)? `)` `into` $init attr-dict `:`
+    functional-type(operands, $results) $epilogue
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
+    unsigned getNumDims() { return getBatch() + getRows() + 2; }
+    unsigned getColumnDim() { return getBatch() + getRows(); }
+    unsigned getKDim() { return getBatch() + getRows() + 1; }
+    ::mlir::AffineMap getMap(unsigned operand);
+    ::mlir::AffineMap getLhsMap() { return getMap(0); }
+    ::mlir::AffineMap getRhsMap() { return getMap(1); }
+    ::mlir::AffineMap getInitMap() { return getMap(2 + getExtras().size()); }
+    /// Whether the epilogue only yields the accumulator.
+    bool isPlain();
+  }];
+  let hasVerifier = 1;
+}
+
+def CPU_YieldOp : CPU_Op<"yield", [Pure, Terminator, HasParent<"GemmOp">]> {
+  let summary = "the value an epilogue stores";
+  let arguments = (ins Optional<AnyType>:$value);
+  let builders = [OpBuilder<(ins), [{}]>];
+  let assemblyFormat = "($value^ `:` type($value))? attr-dict";
+}
+
+def CPU_LaunchOp : CPU_Op<"launch", [
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "runs a kernel once for each task";
+  let description = [{
+    Calls @kernel(i, operands…) for each i in [0, count), in any order and on any
+    thread; tasks write disjoint memory. All are over when the op is.
+
+    Constraints:
+    C1  @kernel is a function that takes an index and then the operands
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Index:$count,
+                       Variadic<AnyType>:$args);
+  let assemblyFormat = [{
+    $kernel `(` $count `)` ($args^ `:` type($args))? attr-dict
+  }];
+}
+
+#endif // TWIST_CODEGEN_CPU_CPUOPS_TD

@@ -1,0 +1,97 @@
+//===- Passes.td - Passes of the CPU target -----------------*- tablegen -*-===//
+#ifndef TWIST_CODEGEN_CPU_PASSES_TD
+#define TWIST_CODEGEN_CPU_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+// A pass of the kernels asks for the registers of the target it makes them for.
+class CPU_TargetOptions {
+  list<Option> options = [
+    Option<"vectorBits", "vector-bits", "int64_t", "512",
+           "width of a vector register: 512 or 256">
+  ];
+}
+
+def CPUFormContractions : Pass<"cpu-form-contractions", "::mlir::func::FuncOp"> {
+  let summary = "Turns contractions on tensors into cpu.gemm";
+  let description = [{
+    A contraction becomes a `cpu.gemm`; a weight on its right becomes a
+    `cpu.packed_weight`, another right-hand side a `cpu.pack` where its columns
+    are not contiguous. Elementwise ops are fused with each other, and those
+    that follow a `cpu.gemm` become its epilogue.
+
+    ```mlir
+    %y = linalg.matmul ins(%x, %w) outs(%zero)
+    %z = linalg.generic … ins(%y, %bias) { addf }
+    // becomes
+    %p = cpu.packed_weight …
+    %z = cpu.gemm(%x, %p, %bias) … { ^bb0(%acc, %b): addf }
+    ```
+  }];
+  let options = CPU_TargetOptions<>.options;
+  let statistics = [
+    Statistic<"numGemms", "num-gemms", "contractions formed">,
+    Statistic<"numEpilogues", "num-epilogues", "ops fused into epilogues">
+  ];
+  let dependentDialects = [
+    "::twist::cpu::CPUDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
+def CPULowerKernels : Pass<"cpu-lower-kernels", "::mlir::ModuleOp"> {
+  let summary = "Outlines every computation on buffers into a vectorised kernel";
+  let description = [{
+    Each linalg, nn and cpu op on memrefs, and memref.copy, becomes a function of
+    loops and vectors, launched over tasks. Equal ops share one function.
+
+    ```mlir
+    linalg.fill ins(%c : f32) outs(%m : memref<?xf32>)
+    // becomes
+    func.func private @kernel_0(%i: index, %c: f32, %m: memref<?xf32>) { … }
+    cpu.launch @kernel_0(%count) %c, %m : f32, memref<?xf32>
+    ```
+  }];
+  let options = CPU_TargetOptions<>.options;
+  let statistics = [
+    Statistic<"numLaunches", "num-launches", "ops outlined">,
+    Statistic<"numKernels", "num-kernels", "distinct kernels made">
+  ];
+  let dependentDialects = [
+    "::twist::cpu::CPUDialect", "::mlir::arith::ArithDialect",
+    "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect", "::mlir::affine::AffineDialect"
+  ];
+}
+
+def CPUExpandMath : Pass<"cpu-expand-math", "::mlir::ModuleOp"> {
+  let summary = "Replaces functions on f32 vectors by polynomials";
+  let description = [{
+    exp, tanh, erf, log and the like on f32 become polynomials (errors below 4
+    ulp); f16 and bf16 go through f32; f64 calls libm, lane by lane.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+}
+
+def CPULaunchToLoops : Pass<"cpu-launch-to-loops", "::mlir::ModuleOp"> {
+  let summary = "Replaces each cpu.launch by a loop of calls";
+  let description = [{
+    For tests and for programs without threads.
+
+    ```mlir
+    cpu.launch @kernel_0(%count) %m : memref<?xf32>
+    // becomes
+    scf.for %i = %c0 to %count step %c1 { call @kernel_0(%i, %m) }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+    "::mlir::scf::SCFDialect"
+  ];
+}
+
+#endif // TWIST_CODEGEN_CPU_PASSES_TD

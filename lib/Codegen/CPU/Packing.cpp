@@ -1,0 +1,70 @@
+//===- Packing.cpp - The bytes of packed weights ----------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Codegen/CPU/Packing.h"
+
+#include "mlir/Dialect/Utils/IndexingUtils.h"
+
+using namespace mlir;
+using namespace twist;
+
+namespace {
+/// One matrix: n columns and k rows at these element strides.
+struct Matrix {
+  int64_t columns, depth, columnStride, depthStride;
+};
+} // namespace
+
+template <typename T>
+static void packMatrix(const Matrix &matrix, int64_t panel, const T *source,
+                       T *packed) {
+  for (int64_t n = 0; n < matrix.columns; n += panel) {
+    int64_t width = std::min(panel, matrix.columns - n);
+    for (int64_t k = 0; k < matrix.depth; ++k, packed += panel) {
+      const T *from = source + n * matrix.columnStride + k * matrix.depthStride;
+      for (int64_t j = 0; j < width; ++j)
+        packed[j] = from[j * matrix.columnStride];
+      std::fill(packed + width, packed + panel, T(0));
+    }
+  }
+}
+
+void cpu::packPanels(PackingAttr packing, ArrayRef<int64_t> shape,
+                     unsigned elementBytes, const void *source, void *packed) {
+  SmallVector<int64_t> strides = computeStrides(shape);
+  AffineMap map = packing.getMap();
+  int64_t column = packing.getColumnDim(), k = packing.getKDim();
+  Matrix matrix{shape[column], shape[k], strides[column], strides[k]};
+
+  SmallVector<int64_t> batchShape, batchStrides;
+  for (unsigned d = 0, e = map.getNumDims() - 2; d < e; ++d) {
+    unsigned dim =
+        *map.getResultPosition(getAffineDimExpr(d, map.getContext()));
+    batchShape.push_back(shape[dim]);
+    batchStrides.push_back(strides[dim]);
+  }
+  int64_t packedMatrix =
+      llvm::divideCeil(matrix.columns, packing.getPanel()) * matrix.depth *
+      packing.getPanel();
+  SmallVector<int64_t> linear = computeStrides(batchShape);
+  for (int64_t b = 0, e = computeProduct(batchShape); b < e; ++b) {
+    SmallVector<int64_t> index = delinearize(b, linear);
+    int64_t from = linearize(index, batchStrides);
+    auto run = [&](auto zero) {
+      using T = decltype(zero);
+      packMatrix<T>(matrix, packing.getPanel(),
+                    static_cast<const T *>(source) + from,
+                    static_cast<T *>(packed) + b * packedMatrix);
+    };
+    switch (elementBytes) {
+    case 1: run(uint8_t(0)); break;
+    case 2: run(uint16_t(0)); break;
+    case 4: run(uint32_t(0)); break;
+    default: run(uint64_t(0)); break;
+    }
+  }
+}
