@@ -7,8 +7,9 @@
 
 #include "twist/Pipeline/InitAll.h"
 
-#include "twist/Dialect/NN/NN.h"
+#include "twist/Dialect/NN/Transforms.h"
 #include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Dialect/ONNX/Transforms/Passes.h"
 #include "twist/Dialect/Twist/Twist.h"
 #include "twist/Dialect/Weights/Weights.h"
 
@@ -21,6 +22,10 @@ void twist::registerAllDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllExtensions(registry);
   registry.insert<axes::TwistDialect, nn::NNDialect, onnx::ONNXDialect,
                   weights::WeightsDialect>();
+  nn::registerBufferizableOpInterfaceExternalModels(registry);
 }
 
-void twist::registerAllPasses() { mlir::registerAllPasses(); }
+void twist::registerAllPasses() {
+  mlir::registerAllPasses();
+  nn::registerNNPasses();
+}

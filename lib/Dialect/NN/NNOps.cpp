@@ -14,3 +14,146 @@ using namespace twist::nn;
 
 #define GET_OP_CLASSES
 #include "twist/Dialect/NN/NNOps.cpp.inc"
+
+//===----------------------------------------------------------------------===//
+// What the ops share
+//===----------------------------------------------------------------------===//
+
+static void getDpsEffects(
+    DestinationStyleOpInterface op,
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!isa<BaseMemRefType>(operand.get().getType()))
+      continue;
+    if (op.isDpsInit(&operand))
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
+    else
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
+  }
+}
+
+static LogicalResult
+reifyFromInit(OpBuilder &b, DestinationStyleOpInterface op,
+              ReifiedRankedShapedTypeDims &shapes) {
+  if (op->getNumResults())
+    shapes.push_back(
+        tensor::getMixedSizes(b, op.getLoc(), op.getDpsInits().front()));
+  return success();
+}
+
+static bool sizesDiffer(int64_t a, int64_t b) {
+  return !ShapedType::isDynamic(a) && !ShapedType::isDynamic(b) && a != b;
+}
+
+static bool shapesDiffer(ArrayRef<int64_t> a, ArrayRef<int64_t> b) {
+  return a.size() != b.size() ||
+         llvm::any_of(llvm::zip_equal(a, b), [](auto pair) {
+           return sizesDiffer(std::get<0>(pair), std::get<1>(pair));
+         });
+}
+
+/// A result on tensors, none on buffers.
+static LogicalResult verifyResult(Operation *op, Value init, Value result) {
+  bool onTensors = isa<RankedTensorType>(init.getType());
+  for (Value operand : op->getOperands())
+    if (isa<RankedTensorType>(operand.getType()) != onTensors)
+      return op->emitOpError("mixes tensors and buffers");
+  if (onTensors != static_cast<bool>(result))
+    return op->emitOpError(onTensors ? "on tensors needs a result"
+                                     : "on buffers has no result");
+  if (result && result.getType() != init.getType())
+    return op->emitOpError("result must have the type of init");
+  return success();
+}
+
+static LogicalResult verifyNorm(Operation *op, Value input, ValueRange perUnit,
+                                Value init) {
+  auto type = cast<ShapedType>(input.getType());
+  auto initType = cast<ShapedType>(init.getType());
+  if (type.getRank() < 1 || type.getElementType() != initType.getElementType() ||
+      shapesDiffer(type.getShape(), initType.getShape()))
+    return op->emitOpError("init must have the shape and element type of input");
+  for (Value value : perUnit) {
+    auto unitType = cast<ShapedType>(value.getType());
+    if (unitType.getRank() != 1 ||
+        sizesDiffer(unitType.getDimSize(0), type.getShape().back()))
+      return op->emitOpError(
+          "scale and bias must have one value per unit of the last dimension");
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Layer and RMS normalisation
+//===----------------------------------------------------------------------===//
+
+void LayerNormOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDpsEffects(*this, effects);
+}
+
+LogicalResult LayerNormOp::reifyResultShapes(OpBuilder &b,
+                                             ReifiedRankedShapedTypeDims &s) {
+  return reifyFromInit(b, *this, s);
+}
+
+LogicalResult LayerNormOp::verify() {
+  SmallVector<Value> perUnit = {getScale()};
+  if (getBias())
+    perUnit.push_back(getBias());
+  if (failed(verifyNorm(*this, getInput(), perUnit, getInit())))
+    return failure();
+  return verifyResult(*this, getInit(), getResult());
+}
+
+void RMSNormOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDpsEffects(*this, effects);
+}
+
+LogicalResult RMSNormOp::reifyResultShapes(OpBuilder &b,
+                                           ReifiedRankedShapedTypeDims &s) {
+  return reifyFromInit(b, *this, s);
+}
+
+LogicalResult RMSNormOp::verify() {
+  if (failed(verifyNorm(*this, getInput(), getScale(), getInit())))
+    return failure();
+  return verifyResult(*this, getInit(), getResult());
+}
+
+//===----------------------------------------------------------------------===//
+// Gather
+//===----------------------------------------------------------------------===//
+
+void GatherOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDpsEffects(*this, effects);
+}
+
+LogicalResult GatherOp::reifyResultShapes(OpBuilder &b,
+                                          ReifiedRankedShapedTypeDims &s) {
+  return reifyFromInit(b, *this, s);
+}
+
+LogicalResult GatherOp::verify() {
+  auto data = cast<ShapedType>(getData().getType());
+  auto indices = cast<ShapedType>(getIndices().getType());
+  auto init = cast<ShapedType>(getInit().getType());
+  int64_t axis = getAxis();
+  if (axis < 0 || axis >= data.getRank())
+    return emitOpError("axis must lie in [0, rank of data)");
+  SmallVector<int64_t> expected(data.getShape().take_front(axis));
+  llvm::append_range(expected, indices.getShape());
+  llvm::append_range(expected, data.getShape().drop_front(axis + 1));
+  if (data.getElementType() != init.getElementType() ||
+      shapesDiffer(expected, init.getShape()))
+    return emitOpError("init must have data's element type and its shape with "
+                       "dimension ")
+           << axis << " replaced by the shape of indices";
+  return verifyResult(*this, getInit(), getResult());
+}

@@ -6,6 +6,7 @@ include "mlir/IR/OpBase.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
 
 def NN_Dialect : Dialect {
   let name = "nn";
@@ -14,6 +15,108 @@ def NN_Dialect : Dialect {
   let description = [{
     Each op is destination-style, on tensors and on buffers, and has a
     decomposition into linalg that states its meaning.
+  }];
+}
+
+def NN_FloatTensorOrBuffer : AnyTypeOf<[TensorOf<[AnyFloat]>, MemRefOf<[AnyFloat]>],
+                                       "ranked tensor or buffer of floats">;
+def NN_AnyTensorOrBuffer : AnyTypeOf<[AnyRankedTensor, AnyMemRef],
+                                     "ranked tensor or buffer">;
+def NN_IndexTensorOrBuffer
+    : AnyTypeOf<[TensorOf<[AnySignlessInteger]>, MemRefOf<[AnySignlessInteger]>],
+                "ranked tensor or buffer of integers">;
+
+class NN_Op<string mnemonic> : Op<NN_Dialect, mnemonic,
+    [DestinationStyleOpInterface, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+     DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>]> {
+  let results = (outs Optional<AnyRankedTensor>:$result);
+  let hasVerifier = 1;
+  code dpsDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
+  }];
+  let extraClassDeclaration = dpsDeclaration;
+}
+
+def NN_LayerNormOp : NN_Op<"layer_norm"> {
+  let summary = "normalises each row to mean 0 and variance 1, then scales and shifts";
+  let description = [{
+    Semantics: over the last dimension n of `input`, with x one of its rows,
+    `result = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias`.
+    Means and the division are computed in the larger of f32 and the element
+    type; the result is rounded once.
+
+    Operands: `input` and `init` have the same shape, rank >= 1; `scale` and
+    `bias` (optional) have rank 1 and the size of the last dimension.
+
+    Constraints:
+    - C1: `init` has the type of `input`'s shape and element type.
+    - C2: `scale` and `bias` have rank 1 and the last dimension's size.
+    - C3: on tensors there is a result, of `init`'s type; on buffers none.
+
+    Example:
+    ```mlir
+    %y = nn.layer_norm ins(%x, %g, %b : tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32>)
+         outs(%init : tensor<?x8xf32>) {epsilon = 1.0e-5 : f64} -> tensor<?x8xf32>
+    ```
+  }];
+  let arguments = (ins NN_FloatTensorOrBuffer:$input, NN_FloatTensorOrBuffer:$scale,
+                       Optional<NN_FloatTensorOrBuffer>:$bias,
+                       NN_FloatTensorOrBuffer:$init, F64Attr:$epsilon);
+  let assemblyFormat = [{
+    `ins` `(` $input `,` $scale (`,` $bias^)? `:` type($input) `,` type($scale)
+    (`,` type($bias)^)? `)` `outs` `(` $init `:` type($init) `)` attr-dict
+    (`->` type($result)^)?
+  }];
+}
+
+def NN_RMSNormOp : NN_Op<"rms_norm"> {
+  let summary = "divides each row by its root mean square, then scales";
+  let description = [{
+    Semantics: over the last dimension of `input`, with x one of its rows,
+    `result = x / sqrt(mean(x^2) + epsilon) * scale`, computed in the larger of
+    f32 and the element type and rounded once.
+
+    Constraints: C1 to C3 of `nn.layer_norm`, without `bias`.
+
+    Example:
+    ```mlir
+    %y = nn.rms_norm ins(%x, %g : tensor<?x8xf32>, tensor<8xf32>)
+         outs(%init : tensor<?x8xf32>) {epsilon = 1.0e-5 : f64} -> tensor<?x8xf32>
+    ```
+  }];
+  let arguments = (ins NN_FloatTensorOrBuffer:$input, NN_FloatTensorOrBuffer:$scale,
+                       NN_FloatTensorOrBuffer:$init, F64Attr:$epsilon);
+  let assemblyFormat = [{
+    `ins` `(` $input `,` $scale `:` type($input) `,` type($scale) `)`
+    `outs` `(` $init `:` type($init) `)` attr-dict (`->` type($result)^)?
+  }];
+}
+
+def NN_GatherOp : NN_Op<"gather"> {
+  let summary = "rows of a tensor, picked by indices along one dimension";
+  let description = [{
+    Semantics: with a = `axis`, q = rank of `indices` and n = size of `data`'s
+    dimension a, `result[i.., j.., k..] = data[i.., p, k..]` where i has a
+    entries, j has q entries and p = `indices[j..]`, plus n if it is negative,
+    then clamped to [0, n - 1]: an index from a user never reads outside `data`.
+
+    Constraints:
+    - C1: `init` has `data`'s element type and rank(data) - 1 + q dimensions,
+      `data[:a] ++ indices ++ data[a+1:]` where sizes are static.
+    - C2: 0 <= `axis` < rank(data).
+    - C3: on tensors there is a result, of `init`'s type; on buffers none.
+
+    Example:
+    ```mlir
+    %y = nn.gather ins(%table, %ids : tensor<100x8xf32>, tensor<?x?xi64>)
+         outs(%init : tensor<?x?x8xf32>) axis 0 -> tensor<?x?x8xf32>
+    ```
+  }];
+  let arguments = (ins NN_AnyTensorOrBuffer:$data, NN_IndexTensorOrBuffer:$indices,
+                       NN_AnyTensorOrBuffer:$init, I64Attr:$axis);
+  let assemblyFormat = [{
+    `ins` `(` $data `,` $indices `:` type($data) `,` type($indices) `)`
+    `outs` `(` $init `:` type($init) `)` `axis` $axis attr-dict (`->` type($result)^)?
   }];
 }
 

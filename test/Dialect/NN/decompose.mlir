@@ -1,0 +1,27 @@
+// RUN: twist-opt %s --nn-decompose | FileCheck %s
+
+// CHECK-LABEL: @layer_norm
+// CHECK: linalg.generic
+// CHECK-SAME: iterator_types = ["parallel", "reduction"]
+// CHECK: linalg.generic
+// CHECK: arith.divf
+// CHECK: linalg.generic
+// CHECK-SAME: iterator_types = ["parallel", "reduction"]
+// CHECK: arith.extf
+// CHECK: math.sqrt
+// CHECK: arith.truncf {{.*}} : f32 to f16
+// CHECK-NOT: nn.
+func.func @layer_norm(%x: tensor<?x8xf16>, %g: tensor<8xf16>, %b: tensor<8xf16>, %e: tensor<?x8xf16>) -> tensor<?x8xf16> {
+  %y = nn.layer_norm ins(%x, %g, %b : tensor<?x8xf16>, tensor<8xf16>, tensor<8xf16>) outs(%e : tensor<?x8xf16>) {epsilon = 1.0e-5 : f64} -> tensor<?x8xf16>
+  return %y : tensor<?x8xf16>
+}
+
+// CHECK-LABEL: @gather
+// CHECK: linalg.generic
+// CHECK: arith.minsi
+// CHECK: arith.maxsi
+// CHECK: tensor.extract
+func.func @gather(%t: tensor<4x100xf32>, %i: tensor<?xi64>, %e: tensor<4x?xf32>) -> tensor<4x?xf32> {
+  %y = nn.gather ins(%t, %i : tensor<4x100xf32>, tensor<?xi64>) outs(%e : tensor<4x?xf32>) axis 1 -> tensor<4x?xf32>
+  return %y : tensor<4x?xf32>
+}

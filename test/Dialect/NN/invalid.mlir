@@ -1,0 +1,48 @@
+// RUN: twist-opt %s -split-input-file -verify-diagnostics
+
+// C1
+func.func @f(%x: tensor<2x8xf32>, %g: tensor<8xf32>, %e: tensor<3x8xf32>) {
+  // expected-error @+1 {{init must have the shape and element type of input}}
+  %y = nn.rms_norm ins(%x, %g : tensor<2x8xf32>, tensor<8xf32>) outs(%e : tensor<3x8xf32>) {epsilon = 1.0e-5 : f64} -> tensor<3x8xf32>
+  return
+}
+
+// -----
+// C2
+func.func @f(%x: tensor<2x8xf32>, %g: tensor<7xf32>) {
+  // expected-error @+1 {{scale and bias must have one value per unit}}
+  %y = nn.layer_norm ins(%x, %g : tensor<2x8xf32>, tensor<7xf32>) outs(%x : tensor<2x8xf32>) {epsilon = 1.0e-5 : f64} -> tensor<2x8xf32>
+  return
+}
+
+// -----
+// C3
+func.func @f(%x: memref<2x8xf32>, %g: tensor<8xf32>) {
+  // expected-error @+1 {{mixes tensors and buffers}}
+  nn.rms_norm ins(%x, %g : memref<2x8xf32>, tensor<8xf32>) outs(%x : memref<2x8xf32>) {epsilon = 1.0e-5 : f64}
+  return
+}
+
+// -----
+// C3
+func.func @f(%x: tensor<2x8xf32>, %g: tensor<8xf32>) {
+  // expected-error @+1 {{on tensors needs a result}}
+  nn.rms_norm ins(%x, %g : tensor<2x8xf32>, tensor<8xf32>) outs(%x : tensor<2x8xf32>) {epsilon = 1.0e-5 : f64}
+  return
+}
+
+// -----
+// C1 of gather
+func.func @f(%t: tensor<4x8xf32>, %i: tensor<3xi64>, %e: tensor<4x8xf32>) {
+  // expected-error @+1 {{shape with dimension 0 replaced by the shape of indices}}
+  %y = nn.gather ins(%t, %i : tensor<4x8xf32>, tensor<3xi64>) outs(%e : tensor<4x8xf32>) axis 0 -> tensor<4x8xf32>
+  return
+}
+
+// -----
+// C2 of gather
+func.func @f(%t: tensor<4x8xf32>, %i: tensor<3xi64>, %e: tensor<4x3xf32>) {
+  // expected-error @+1 {{axis must lie in}}
+  %y = nn.gather ins(%t, %i : tensor<4x8xf32>, tensor<3xi64>) outs(%e : tensor<4x3xf32>) axis 2 -> tensor<4x3xf32>
+  return
+}

@@ -1,0 +1,27 @@
+// RUN: twist-opt %s | twist-opt | FileCheck %s
+// RUN: twist-opt %s --one-shot-bufferize="bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map" | FileCheck %s --check-prefix=BUF
+
+// CHECK-LABEL: @norms
+// CHECK: nn.layer_norm ins({{.*}}, {{.*}}, {{.*}} : tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32>) outs({{.*}} : tensor<?x8xf32>) {epsilon = 1.000000e-05 : f64} -> tensor<?x8xf32>
+// CHECK: nn.rms_norm ins({{.*}}, {{.*}} : tensor<?x8xf32>, tensor<8xf32>) outs({{.*}} : tensor<?x8xf32>)
+// BUF-LABEL: @norms
+// BUF: nn.layer_norm ins({{.*}} : memref<?x8xf32>, memref<8xf32>, memref<8xf32>) outs({{.*}} : memref<?x8xf32>)
+// BUF-NOT: ->
+// BUF: nn.rms_norm ins({{.*}} : memref<?x8xf32>, memref<8xf32>) outs({{.*}} : memref<?x8xf32>)
+func.func @norms(%x: tensor<?x8xf32>, %g: tensor<8xf32>, %b: tensor<8xf32>, %n: index) -> tensor<?x8xf32> {
+  %e = tensor.empty(%n) : tensor<?x8xf32>
+  %y = nn.layer_norm ins(%x, %g, %b : tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32>) outs(%e : tensor<?x8xf32>) {epsilon = 1.0e-5 : f64} -> tensor<?x8xf32>
+  %e2 = tensor.empty(%n) : tensor<?x8xf32>
+  %z = nn.rms_norm ins(%y, %g : tensor<?x8xf32>, tensor<8xf32>) outs(%e2 : tensor<?x8xf32>) {epsilon = 1.0e-5 : f64} -> tensor<?x8xf32>
+  return %z : tensor<?x8xf32>
+}
+
+// CHECK-LABEL: @gather
+// CHECK: nn.gather ins({{.*}}, {{.*}} : tensor<100x8xf32>, tensor<?x?xi64>) outs({{.*}} : tensor<?x?x8xf32>) axis 0 -> tensor<?x?x8xf32>
+// BUF-LABEL: @gather
+// BUF: nn.gather ins({{.*}} : memref<100x8xf32>, memref<?x?xi64>) outs({{.*}} : memref<?x?x8xf32>) axis 0
+func.func @gather(%t: tensor<100x8xf32>, %i: tensor<?x?xi64>, %n: index, %m: index) -> tensor<?x?x8xf32> {
+  %e = tensor.empty(%n, %m) : tensor<?x?x8xf32>
+  %y = nn.gather ins(%t, %i : tensor<100x8xf32>, tensor<?x?xi64>) outs(%e : tensor<?x?x8xf32>) axis 0 -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
