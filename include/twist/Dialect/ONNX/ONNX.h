@@ -22,6 +22,15 @@
 
 #include "twist/Dialect/ONNX/ONNXDialect.h.inc"
 
+namespace twist::onnx {
+
+/// The result's element at an index depends on the operands' elements there,
+/// after numpy's broadcasting, alone.
+template <typename ConcreteOp>
+class Elementwise : public mlir::OpTrait::TraitBase<ConcreteOp, Elementwise> {};
+
+} // namespace twist::onnx
+
 #define GET_TYPEDEF_CLASSES
 #include "twist/Dialect/ONNX/ONNXTypes.h.inc"
 
@@ -33,6 +42,11 @@ namespace twist::onnx {
 /// Discardable dictionary on ops of the dialect: the node's name, its result
 /// names and whatever else the file says of it.
 inline constexpr llvm::StringLiteral kMetaAttr = "onnx.meta";
+
+/// TensorProto.DataType of an element type and back; 0 and null for what ONNX
+/// has no number for.
+int64_t dataTypeOf(mlir::Type elementType);
+mlir::Type elementTypeOf(mlir::MLIRContext *context, int64_t dataType);
 
 } // namespace twist::onnx
 

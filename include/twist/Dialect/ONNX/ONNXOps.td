@@ -36,17 +36,30 @@ class ONNX_Op<string mnemonic, list<Trait> traits = []>
   let assemblyFormat = "operands attr-dict `:` functional-type(operands, results)";
 }
 
-class ONNX_UnaryOp<string mnemonic, dag attributes = (ins)> : ONNX_Op<mnemonic, [Pure]> {
+// The result's element at an index depends on the operands' elements there,
+// after numpy's broadcasting, alone.
+def ONNX_Elementwise : NativeOpTrait<"Elementwise"> {
+  let cppNamespace = "::twist::onnx";
+}
+
+class ONNX_UnaryOp<string mnemonic, dag attributes = (ins), list<Trait> traits = []>
+    : ONNX_Op<mnemonic, [Pure] # traits> {
   let arguments = !con((ins ONNX_Value:$X), attributes);
   let results = (outs ONNX_Value:$Y);
 }
 
-class ONNX_BinaryOp<string mnemonic, dag attributes = (ins)> : ONNX_Op<mnemonic, [Pure]> {
+class ONNX_BinaryOp<string mnemonic, dag attributes = (ins), list<Trait> traits = []>
+    : ONNX_Op<mnemonic, [Pure] # traits> {
   let arguments = !con((ins ONNX_Value:$A, ONNX_Value:$B), attributes);
   let results = (outs ONNX_Value:$C);
 }
 
-class ONNX_VariadicOp<string mnemonic> : ONNX_Op<mnemonic, [Pure]> {
+class ONNX_MapOp<string mnemonic, dag attributes = (ins)>
+    : ONNX_UnaryOp<mnemonic, attributes, [ONNX_Elementwise]>;
+class ONNX_Map2Op<string mnemonic, dag attributes = (ins)>
+    : ONNX_BinaryOp<mnemonic, attributes, [ONNX_Elementwise]>;
+
+class ONNX_VariadicOp<string mnemonic> : ONNX_Op<mnemonic, [Pure, ONNX_Elementwise]> {
   let arguments = (ins Variadic<ONNX_Value>:$data_0);
   let results = (outs ONNX_Value:$result);
 }
@@ -109,37 +122,42 @@ def ONNX_ConstantOp : ONNX_Op<"Constant", [Pure, ConstantLike]> {
 //===----------------------------------------------------------------------===//
 
 foreach name = ["Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Ceil",
-                "Cos", "Cosh", "Erf", "Exp", "Floor", "HardSwish", "Identity", "IsNaN",
+                "Cos", "Cosh", "Erf", "Exp", "Floor", "HardSwish", "IsNaN",
                 "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Sigmoid", "Sign",
                 "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Tan", "Tanh"] in
-  def ONNX_#name#Op : ONNX_UnaryOp<name>;
+  def ONNX_#name#Op : ONNX_MapOp<name>;
 
-def ONNX_CeluOp : ONNX_UnaryOp<"Celu", (ins ONNX_Float<"1.0">:$alpha)>;
-def ONNX_EluOp : ONNX_UnaryOp<"Elu", (ins ONNX_Float<"1.0">:$alpha)>;
-def ONNX_GeluOp : ONNX_UnaryOp<"Gelu", (ins ONNX_Str<"none">:$approximate)>;
-def ONNX_HardSigmoidOp : ONNX_UnaryOp<"HardSigmoid", (ins ONNX_Float<"0.2">:$alpha, ONNX_Float<"0.5">:$beta)>;
-def ONNX_IsInfOp : ONNX_UnaryOp<"IsInf", (ins ONNX_Int<"1">:$detect_negative, ONNX_Int<"1">:$detect_positive)>;
-def ONNX_LeakyReluOp : ONNX_UnaryOp<"LeakyRelu", (ins ONNX_Float<"0.01">:$alpha)>;
-def ONNX_SeluOp : ONNX_UnaryOp<"Selu", (ins ONNX_Float<"1.67326319217681884765625">:$alpha,
+def ONNX_CeluOp : ONNX_MapOp<"Celu", (ins ONNX_Float<"1.0">:$alpha)>;
+def ONNX_EluOp : ONNX_MapOp<"Elu", (ins ONNX_Float<"1.0">:$alpha)>;
+def ONNX_GeluOp : ONNX_MapOp<"Gelu", (ins ONNX_Str<"none">:$approximate)>;
+def ONNX_HardSigmoidOp : ONNX_MapOp<"HardSigmoid", (ins ONNX_Float<"0.2">:$alpha, ONNX_Float<"0.5">:$beta)>;
+def ONNX_IsInfOp : ONNX_MapOp<"IsInf", (ins ONNX_Int<"1">:$detect_negative, ONNX_Int<"1">:$detect_positive)>;
+def ONNX_LeakyReluOp : ONNX_MapOp<"LeakyRelu", (ins ONNX_Float<"0.01">:$alpha)>;
+def ONNX_SeluOp : ONNX_MapOp<"Selu", (ins ONNX_Float<"1.67326319217681884765625">:$alpha,
                                             ONNX_Float<"1.05070102214813232421875">:$gamma)>;
-def ONNX_SwishOp : ONNX_UnaryOp<"Swish", (ins ONNX_Float<"1.0">:$alpha)>;
-def ONNX_ThresholdedReluOp : ONNX_UnaryOp<"ThresholdedRelu", (ins ONNX_Float<"1.0">:$alpha)>;
-def ONNX_CastOp : ONNX_UnaryOp<"Cast", (ins SI64Attr:$to, ONNX_Int<"1">:$saturate)>;
+def ONNX_SwishOp : ONNX_MapOp<"Swish", (ins ONNX_Float<"1.0">:$alpha)>;
+def ONNX_ThresholdedReluOp : ONNX_MapOp<"ThresholdedRelu", (ins ONNX_Float<"1.0">:$alpha)>;
+def ONNX_CastOp : ONNX_MapOp<"Cast", (ins SI64Attr:$to, ONNX_Int<"1">:$saturate)> {
+  let hasFolder = 1;
+}
+def ONNX_IdentityOp : ONNX_MapOp<"Identity"> {
+  let hasFolder = 1;
+}
 
 foreach name = ["Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater",
                 "GreaterOrEqual", "Less", "LessOrEqual", "Mul", "Or", "PRelu", "Pow", "Sub", "Xor"] in
-  def ONNX_#name#Op : ONNX_BinaryOp<name>;
-def ONNX_ModOp : ONNX_BinaryOp<"Mod", (ins ONNX_Int<"0">:$fmod)>;
-def ONNX_BitShiftOp : ONNX_BinaryOp<"BitShift", (ins StrAttr:$direction)>;
+  def ONNX_#name#Op : ONNX_Map2Op<name>;
+def ONNX_ModOp : ONNX_Map2Op<"Mod", (ins ONNX_Int<"0">:$fmod)>;
+def ONNX_BitShiftOp : ONNX_Map2Op<"BitShift", (ins StrAttr:$direction)>;
 
 foreach name = ["Max", "Mean", "Min", "Sum"] in
   def ONNX_#name#Op : ONNX_VariadicOp<name>;
 
-def ONNX_ClipOp : ONNX_Op<"Clip", [Pure]> {
+def ONNX_ClipOp : ONNX_Op<"Clip", [Pure, ONNX_Elementwise]> {
   let arguments = (ins ONNX_Value:$input, ONNX_Optional:$min, ONNX_Optional:$max);
   let results = (outs ONNX_Value:$output);
 }
-def ONNX_WhereOp : ONNX_Op<"Where", [Pure]> {
+def ONNX_WhereOp : ONNX_Op<"Where", [Pure, ONNX_Elementwise]> {
   let arguments = (ins ONNX_Value:$condition, ONNX_Value:$X, ONNX_Value:$Y);
   let results = (outs ONNX_Value:$output);
 }
@@ -191,9 +209,12 @@ def ONNX_CumSumOp : ONNX_Op<"CumSum", [Pure]> {
 def ONNX_ReshapeOp : ONNX_Op<"Reshape", [Pure]> {
   let arguments = (ins ONNX_Value:$data, ONNX_Value:$shape, ONNX_Int<"0">:$allowzero);
   let results = (outs ONNX_Value:$reshaped);
+  let hasFolder = 1;
 }
 def ONNX_FlattenOp : ONNX_UnaryOp<"Flatten", (ins ONNX_Int<"1">:$axis)>;
-def ONNX_TransposeOp : ONNX_UnaryOp<"Transpose", (ins ONNX_OptInts:$perm)>;
+def ONNX_TransposeOp : ONNX_UnaryOp<"Transpose", (ins ONNX_OptInts:$perm)> {
+  let hasFolder = 1;
+}
 def ONNX_SqueezeOp : ONNX_Op<"Squeeze", [Pure]> {
   let arguments = (ins ONNX_Value:$data, ONNX_Optional:$axes);
   let results = (outs ONNX_Value:$squeezed);
