@@ -27,5 +27,6 @@ void twist::registerAllDialects(mlir::DialectRegistry &registry) {
 
 void twist::registerAllPasses() {
   mlir::registerAllPasses();
+  onnx::registerONNXTypeNodesPass();
   nn::registerNNPasses();
 }
