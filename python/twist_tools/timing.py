@@ -1,0 +1,34 @@
+"""Fair timing of several engines: interleaved, medians, with a check that the threads had their cores."""
+import statistics
+import time
+
+
+def interleaved(functions, repeats=7, warm=2, rest=0.05):
+    """Median seconds of each function (name -> callable), run in turn.
+
+    Before each timed call the engine rests, so that another's spinning threads have gone to sleep, and runs once untimed.
+    """
+    times = {name: [] for name in functions}
+    for round_ in range(warm + repeats):
+        for name, function in functions.items():
+            time.sleep(rest)
+            function()
+            start = time.perf_counter()
+            function()
+            seconds = time.perf_counter() - start
+            if round_ >= warm:
+                times[name].append(seconds)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def table(header, rows):
+    """A markdown table; every column but the first is right-aligned."""
+    cells = [header] + [[str(c) for c in row] for row in rows]
+    width = [max(len(row[i]) for row in cells) for i in range(len(header))]
+
+    def line(row):
+        return "| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w)
+                                 for i, (c, w) in enumerate(zip(row, width))) + " |"
+
+    rule = "|" + "|".join(("-" * (w + 2)) if i == 0 else ("-" * (w + 1) + ":") for i, w in enumerate(width)) + "|"
+    return "\n".join([line(cells[0]), rule, *map(line, cells[1:])])
