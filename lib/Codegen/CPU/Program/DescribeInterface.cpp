@@ -1,0 +1,199 @@
+//===- DescribeInterface.cpp - Inputs, outputs, the shape function ----------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Codegen/CPU/Program/Passes.h"
+
+#include "mlir/Dialect/MemRef/Transforms/Transforms.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Transforms/RegionUtils.h"
+
+namespace twist::cpu {
+#define GEN_PASS_DEF_CPUDESCRIBEINTERFACE
+#include "twist/Codegen/CPU/Program/Passes.h.inc"
+} // namespace twist::cpu
+
+using namespace mlir;
+using namespace twist;
+
+//===----------------------------------------------------------------------===//
+// What callers see
+//===----------------------------------------------------------------------===//
+
+/// "f32", "i64", "u8", …: the runtime's names (twist.h).
+static std::string typeName(Type type) {
+  auto integer = dyn_cast<IntegerType>(type);
+  if (!integer) {
+    std::string name;
+    llvm::raw_string_ostream(name) << type;
+    return name;
+  }
+  if (integer.getWidth() == 1)
+    return "bool";
+  return (integer.isUnsigned() ? "u" : "i") + std::to_string(integer.getWidth());
+}
+
+/// One input or output: {name, type, dims (-1: dynamic), symbols}. Attributes
+/// that the importer set win over what the type can tell: a tensor of i8 may hold
+/// bool or uint8.
+static FailureOr<DictionaryAttr> describe(Operation *op, Type type,
+                                          DictionaryAttr attrs,
+                                          const Twine &defaultName) {
+  Builder b(op->getContext());
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor)
+    return op->emitError("a program takes and returns ranked tensors, not ")
+           << type;
+  auto named = [&](StringRef key) {
+    return attrs ? attrs.getAs<StringAttr>(key) : StringAttr();
+  };
+  StringAttr name = named("onnx.name");
+  StringAttr element = named("onnx.type");
+  auto symbols = attrs ? attrs.getAs<ArrayAttr>("onnx.dims") : ArrayAttr();
+  if (!symbols || symbols.size() != size_t(tensor.getRank()))
+    symbols = b.getStrArrayAttr(SmallVector<StringRef>(tensor.getRank(), ""));
+  SmallVector<int64_t> dims;
+  for (int64_t size : tensor.getShape())
+    dims.push_back(ShapedType::isDynamic(size) ? -1 : size);
+  return b.getDictionaryAttr(
+      {b.getNamedAttr("name", name ? name : b.getStringAttr(defaultName)),
+       b.getNamedAttr("type", element ? element
+                                      : b.getStringAttr(typeName(
+                                            tensor.getElementType()))),
+       b.getNamedAttr("dims", b.getDenseI64ArrayAttr(dims)),
+       b.getNamedAttr("symbols", symbols)});
+}
+
+static FailureOr<DictionaryAttr> describeInterface(func::FuncOp main) {
+  Builder b(main.getContext());
+  SmallVector<Attribute> inputs, outputs;
+  for (auto [index, type] : llvm::enumerate(main.getArgumentTypes())) {
+    FailureOr<DictionaryAttr> input = describe(
+        main, type, main.getArgAttrDict(index), "arg" + Twine(index));
+    if (failed(input))
+      return failure();
+    inputs.push_back(*input);
+  }
+  for (auto [index, type] : llvm::enumerate(main.getResultTypes())) {
+    FailureOr<DictionaryAttr> output = describe(
+        main, type, main.getResultAttrDict(index), "result" + Twine(index));
+    if (failed(output))
+      return failure();
+    outputs.push_back(*output);
+  }
+  return b.getDictionaryAttr({b.getNamedAttr("inputs", b.getArrayAttr(inputs)),
+                              b.getNamedAttr("outputs",
+                                             b.getArrayAttr(outputs))});
+}
+
+//===----------------------------------------------------------------------===//
+// The shape function
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// dim(result of a destination-style op, d) -> dim(its destination, d)
+struct DimOfDestination : OpRewritePattern<tensor::DimOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(tensor::DimOp op,
+                                PatternRewriter &rewriter) const override {
+    auto result = dyn_cast<OpResult>(op.getSource());
+    auto producer =
+        result ? dyn_cast<DestinationStyleOpInterface>(result.getOwner())
+               : DestinationStyleOpInterface();
+    if (!producer)
+      return failure();
+    rewriter.modifyOpInPlace(op, [&] {
+      op.getSourceMutable().assign(producer.getTiedOpOperand(result)->get());
+    });
+    return success();
+  }
+};
+} // namespace
+
+static void resolveDims(func::FuncOp function) {
+  RewritePatternSet patterns(function.getContext());
+  patterns.add<DimOfDestination>(function.getContext());
+  memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
+  memref::populateResolveShapedTypeResultDimsPatterns(patterns);
+  tensor::DimOp::getCanonicalizationPatterns(patterns, function.getContext());
+  (void)applyPatternsGreedily(function, std::move(patterns));
+}
+
+/// Replaces the tensors among the arguments by their dynamic sizes.
+static LogicalResult takeSizesForTensors(func::FuncOp function) {
+  Block &body = function.getBody().front();
+  OpBuilder b(function.getContext());
+  unsigned tensors = body.getNumArguments();
+  for (unsigned i = 0; i < tensors; ++i) {
+    auto type = cast<RankedTensorType>(body.getArgument(i).getType());
+    SmallVector<Value> sizes(type.getRank());
+    for (int64_t d = 0, e = type.getRank(); d < e; ++d)
+      if (type.isDynamicDim(d))
+        sizes[d] = body.addArgument(b.getIndexType(), function.getLoc());
+    for (Operation *user :
+         llvm::make_early_inc_range(body.getArgument(i).getUsers())) {
+      auto dim = dyn_cast<tensor::DimOp>(user);
+      std::optional<int64_t> index =
+          dim ? dim.getConstantIndex() : std::optional<int64_t>();
+      if (!index)
+        return user->emitError(
+            "the size of an output depends on values computed here, not only "
+            "on the sizes of the inputs");
+      dim.replaceAllUsesWith(sizes[*index]);
+      dim.erase();
+    }
+  }
+  body.eraseArguments(0, tensors);
+  function.setType(b.getFunctionType(body.getArgumentTypes(),
+                                     function.getResultTypes()));
+  return success();
+}
+
+static LogicalResult makeShapeFunction(func::FuncOp main) {
+  OpBuilder b(main);
+  b.setInsertionPointAfter(main);
+  auto function = cast<func::FuncOp>(b.clone(*main));
+  function.setName(cpu::program::outputDimsName);
+  function.setPrivate();
+  function.removeArgAttrsAttr();
+  function.removeResAttrsAttr();
+  auto ret = cast<func::ReturnOp>(function.getBody().back().getTerminator());
+  b.setInsertionPoint(ret);
+  SmallVector<Value> sizes;
+  for (Value result : ret.getOperands()) {
+    auto type = cast<RankedTensorType>(result.getType());
+    for (int64_t d = 0, e = type.getRank(); d < e; ++d)
+      if (type.isDynamicDim(d))
+        sizes.push_back(tensor::DimOp::create(b, ret.getLoc(), result, d));
+  }
+  ret.getOperandsMutable().assign(sizes);
+  function.setType(b.getFunctionType(
+      main.getArgumentTypes(),
+      SmallVector<Type>(sizes.size(), b.getIndexType())));
+  resolveDims(function);
+  IRRewriter rewriter(b);
+  (void)runRegionDCE(rewriter, function->getRegions());
+  return takeSizesForTensors(function);
+}
+
+namespace {
+struct DescribeInterface
+    : cpu::impl::CPUDescribeInterfaceBase<DescribeInterface> {
+  void runOnOperation() override {
+    auto main =
+        getOperation().lookupSymbol<func::FuncOp>(cpu::program::mainName);
+    if (!main || main.isExternal()) {
+      getOperation().emitError("a program needs a function @main");
+      return signalPassFailure();
+    }
+    FailureOr<DictionaryAttr> interface = describeInterface(main);
+    if (failed(interface) || failed(makeShapeFunction(main)))
+      return signalPassFailure();
+    getOperation()->setAttr(cpu::program::interfaceAttr, *interface);
+  }
+};
+} // namespace
