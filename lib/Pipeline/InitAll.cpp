@@ -7,11 +7,14 @@
 
 #include "twist/Pipeline/InitAll.h"
 
+#include "twist/Codegen/CPU/CPU.h"
+#include "twist/Codegen/CPU/Program/Passes.h"
 #include "twist/Dialect/NN/Transforms.h"
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/ONNX/Transforms/Passes.h"
 #include "twist/Dialect/Twist/Twist.h"
 #include "twist/Dialect/Weights/Weights.h"
+#include "twist/Pipeline/CPU.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -20,13 +23,15 @@
 void twist::registerAllDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
-  registry.insert<axes::TwistDialect, nn::NNDialect, onnx::ONNXDialect,
+  registry.insert<axes::TwistDialect, cpu::CPUDialect, nn::NNDialect, onnx::ONNXDialect,
                   weights::WeightsDialect>();
   nn::registerBufferizableOpInterfaceExternalModels(registry);
 }
 
 void twist::registerAllPasses() {
   mlir::registerAllPasses();
+  cpu::registerCPUProgramPasses();
+  registerCPUPipelines();
   onnx::registerONNXTypeNodesPass();
   nn::registerNNPasses();
 }

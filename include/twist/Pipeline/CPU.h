@@ -1,0 +1,48 @@
+//===- CPU.h - From structured IR to a program for the CPU ------*- C++ -*-===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_PIPELINE_CPU_H
+#define TWIST_PIPELINE_CPU_H
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+
+namespace twist {
+
+struct CPUPipelineOptions
+    : mlir::PassPipelineOptions<CPUPipelineOptions> {
+  Option<int64_t> vectorBits{
+      *this, "vector-bits",
+      llvm::cl::desc("Width of a vector register: 512 or 256"),
+      llvm::cl::init(512)};
+  Option<bool> loops{
+      *this, "loops",
+      llvm::cl::desc("Scalar loops in place of vectorised kernels"),
+      llvm::cl::init(false)};
+};
+
+/// Each stage ends with the dialects its comment in CPU.cpp lists.
+void populateCPUTensorPasses(mlir::OpPassManager &pm,
+                             const CPUPipelineOptions &options);
+void populateCPUBufferPasses(mlir::OpPassManager &pm);
+void populateCPUKernelPasses(mlir::OpPassManager &pm,
+                             const CPUPipelineOptions &options);
+void populateCPUProgramPasses(mlir::OpPassManager &pm);
+void populateCPULLVMPasses(mlir::OpPassManager &pm);
+
+/// All of them: @main on tensors to LLVM dialect with the entry points of
+/// twist/Runtime/Program.h.
+void populateCPUPasses(mlir::OpPassManager &pm,
+                       const CPUPipelineOptions &options);
+
+/// Registers `cpu-tensor`, `cpu-buffer`, `cpu-kernel`, `cpu-program`, `cpu-llvm`
+/// and `cpu-pipeline`.
+void registerCPUPipelines();
+
+} // namespace twist
+
+#endif // TWIST_PIPELINE_CPU_H

@@ -1,0 +1,121 @@
+//===- CPU.cpp - From structured IR to a program for the CPU ----------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Pipeline/CPU.h"
+
+#include "twist/Codegen/CPU/Program/Passes.h"
+#include "twist/Dialect/NN/Transforms.h"
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace twist;
+
+static void addCleanup(OpPassManager &pm) {
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void twist::populateCPUTensorPasses(OpPassManager &pm,
+                                    const CPUPipelineOptions &options) {
+  addCleanup(pm);
+  pm.addPass(cpu::createCPUDescribeInterface());
+  if (options.loops)
+    pm.addPass(nn::createNNDecomposePass());
+  pm.addPass(cpu::createCPUPlaceWeights());
+  addCleanup(pm);
+  // arith, bufferization, cpu, func, linalg, math, memref, nn, scf, tensor
+}
+
+void twist::populateCPUBufferPasses(OpPassManager &pm) {
+  pm.addPass(bufferization::createEmptyTensorEliminationPass());
+  bufferization::OneShotBufferizePassOptions bufferize;
+  bufferize.bufferizeFunctionBoundaries = true;
+  bufferize.functionBoundaryTypeConversion =
+      bufferization::LayoutMapOption::IdentityLayoutMap;
+  pm.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  addCleanup(pm);
+  bufferization::BufferResultsToOutParamsPassOptions outParams;
+  outParams.addResultAttribute = true;
+  outParams.hoistStaticAllocs = true;
+  outParams.hoistDynamicAllocs = true;
+  outParams.modifyPublicFunctions = true;
+  pm.addPass(bufferization::createBufferResultsToOutParamsPass(outParams));
+  addCleanup(pm);
+  // arith, cpu, func, linalg, math, memref, nn, scf
+}
+
+void twist::populateCPUKernelPasses(OpPassManager &pm,
+                                    const CPUPipelineOptions &options) {
+  pm.addNestedPass<func::FuncOp>(cpu::createCPUOpsToLoops());
+  addCleanup(pm);
+  // arith, cpu (launch only), func, math, memref, scf, vector
+}
+
+void twist::populateCPUProgramPasses(OpPassManager &pm) {
+  pm.addPass(cpu::createCPUProgramEntry());
+  pm.addPass(memref::createResolveRankedShapeTypeResultDimsPass());
+  addCleanup(pm);
+  pm.addPass(cpu::createCPUPlanArena());
+  addCleanup(pm);
+  pm.addPass(cpu::createCPUEmitABI());
+  // arith, func, llvm, math, memref (no alloc), scf, vector
+}
+
+void twist::populateCPULLVMPasses(OpPassManager &pm) {
+  pm.addPass(createConvertVectorToSCFPass());
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(arith::createArithExpandOpsPass());
+  addCleanup(pm);
+  pm.addPass(createSCFToControlFlowPass());
+  ConvertVectorToLLVMPassOptions vector;
+  vector.x86Vector = true;
+  pm.addPass(createConvertVectorToLLVMPass(vector));
+  pm.addPass(createConvertMathToLLVMPass());
+  pm.addPass(createConvertMathToLibmPass());
+  pm.addPass(createConvertIndexToLLVMPass());
+  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
+  pm.addPass(createConvertFuncToLLVMPass());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createUBToLLVMConversionPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+  addCleanup(pm);
+  // llvm
+}
+
+void twist::populateCPUPasses(OpPassManager &pm,
+                              const CPUPipelineOptions &options) {
+  populateCPUTensorPasses(pm, options);
+  populateCPUBufferPasses(pm);
+  populateCPUKernelPasses(pm, options);
+  populateCPUProgramPasses(pm);
+  populateCPULLVMPasses(pm);
+}
+
+void twist::registerCPUPipelines() {
+  PassPipelineRegistration<CPUPipelineOptions>(
+      "cpu-tensor", "Contractions, weights' places, the interface",
+      populateCPUTensorPasses);
+  PassPipelineRegistration<>("cpu-buffer", "Tensors to buffers",
+                             populateCPUBufferPasses);
+  PassPipelineRegistration<CPUPipelineOptions>(
+      "cpu-kernel", "Computations to kernels and launches",
+      populateCPUKernelPasses);
+  PassPipelineRegistration<>("cpu-program", "The entry, the arena, the ABI",
+                             populateCPUProgramPasses);
+  PassPipelineRegistration<>("cpu-llvm", "Everything left to LLVM",
+                             populateCPULLVMPasses);
+  PassPipelineRegistration<CPUPipelineOptions>(
+      "cpu-pipeline", "From @main on tensors to LLVM", populateCPUPasses);
+}
