@@ -112,13 +112,16 @@ public:
   /// Numerator and denominator, in lowest terms, of new size over old size;
   /// {1, 1} where nothing is cut. Also defined for dynamic dimensions (batch ·
   /// heads).
-  virtual std::pair<int64_t, int64_t> ratio(mlir::Value value,
-                                            int64_t dim) = 0;
+  virtual std::pair<int64_t, int64_t> ratio(mlir::Value value, int64_t dim) = 0;
 
   /// The kept indices of a static dimension, ascending, in dense numbers; none
   /// where the dimension is whole.
   virtual std::optional<llvm::ArrayRef<int64_t>> kept(mlir::Value value,
                                                       int64_t dim) = 0;
+
+  /// Uses of `from`, once everything is cut, see `to` instead, which already
+  /// has the type that `from` is to get.
+  virtual void replace(mlir::Value from, mlir::Value to) = 0;
 
   /// Size of a static dimension after the cut.
   int64_t newSize(mlir::Value value, int64_t dim);

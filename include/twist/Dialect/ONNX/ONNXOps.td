@@ -36,6 +36,11 @@ class ONNX_Op<string mnemonic, list<Trait> traits = []>
   let assemblyFormat = "operands attr-dict `:` functional-type(operands, results)";
 }
 
+// For ops that hold sizes of their own (lib/Dialect/ONNX/SliceUpdate.cpp).
+defvar ONNX_UpdatesForSlice = [{
+  ::llvm::LogicalResult updateForSlice(::twist::SliceUpdate &update);
+}];
+
 // The result's element at an index depends on the operands' elements there,
 // after numpy's broadcasting, alone.
 def ONNX_Elementwise : NativeOpTrait<"Elementwise"> {
@@ -109,11 +114,11 @@ def ONNX_NoneOp : Op<ONNX_Dialect, "None", [Pure, ConstantLike]> {
   let assemblyFormat = "attr-dict";
 }
 
-def ONNX_ConstantOp : ONNX_Op<"Constant", [Pure, ConstantLike]> {
+// Not ConstantLike: folding would merge equal weights and lose their names.
+def ONNX_ConstantOp : ONNX_Op<"Constant", [Pure]> {
   let summary = "a small constant: the integers of shapes, floats up to 1 KiB";
   let arguments = (ins ElementsAttr:$value);
   let results = (outs ONNX_Value:$output);
-  let hasFolder = 1;
   let assemblyFormat = "attr-dict `:` type($output)";
 }
 
@@ -210,6 +215,7 @@ def ONNX_ReshapeOp : ONNX_Op<"Reshape", [Pure]> {
   let arguments = (ins ONNX_Value:$data, ONNX_Value:$shape, ONNX_Int<"0">:$allowzero);
   let results = (outs ONNX_Value:$reshaped);
   let hasFolder = 1;
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
 }
 def ONNX_FlattenOp : ONNX_UnaryOp<"Flatten", (ins ONNX_Int<"1">:$axis)>;
 def ONNX_TransposeOp : ONNX_UnaryOp<"Transpose", (ins ONNX_OptInts:$perm)> {
@@ -230,11 +236,13 @@ def ONNX_ConcatOp : ONNX_Op<"Concat", [Pure]> {
 def ONNX_SplitOp : ONNX_Op<"Split", [Pure]> {
   let arguments = (ins ONNX_Value:$input, ONNX_Optional:$split, ONNX_Int<"0">:$axis, ONNX_OptInt:$num_outputs);
   let results = (outs Variadic<ONNX_Value>:$outputs);
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
 }
 def ONNX_SliceOp : ONNX_Op<"Slice", [Pure]> {
   let arguments = (ins ONNX_Value:$data, ONNX_Value:$starts, ONNX_Value:$ends,
                        ONNX_Optional:$axes, ONNX_Optional:$steps);
   let results = (outs ONNX_Value:$output);
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
 }
 def ONNX_PadOp : ONNX_Op<"Pad", [Pure]> {
   let arguments = (ins ONNX_Value:$data, ONNX_Value:$pads, ONNX_Optional:$constant_value,
@@ -244,14 +252,17 @@ def ONNX_PadOp : ONNX_Op<"Pad", [Pure]> {
 def ONNX_ExpandOp : ONNX_Op<"Expand", [Pure]> {
   let arguments = (ins ONNX_Value:$input, ONNX_Value:$shape);
   let results = (outs ONNX_Value:$output);
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
 }
 def ONNX_TileOp : ONNX_Op<"Tile", [Pure]> {
   let arguments = (ins ONNX_Value:$input, ONNX_Value:$repeats);
   let results = (outs ONNX_Value:$output);
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
 }
 def ONNX_GatherOp : ONNX_Op<"Gather", [Pure]> {
   let arguments = (ins ONNX_Value:$data, ONNX_Value:$indices, ONNX_Int<"0">:$axis);
   let results = (outs ONNX_Value:$output);
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
 }
 def ONNX_GatherElementsOp : ONNX_Op<"GatherElements", [Pure]> {
   let arguments = (ins ONNX_Value:$data, ONNX_Value:$indices, ONNX_Int<"0">:$axis);
@@ -277,15 +288,20 @@ def ONNX_TriluOp : ONNX_Op<"Trilu", [Pure]> {
 def ONNX_ShapeOp : ONNX_Op<"Shape", [Pure]> {
   let arguments = (ins ONNX_Value:$data, ONNX_OptInt:$end, ONNX_Int<"0">:$start);
   let results = (outs ONNX_Value:$shape);
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
 }
-def ONNX_SizeOp : ONNX_UnaryOp<"Size">;
+def ONNX_SizeOp : ONNX_UnaryOp<"Size"> {
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
+}
 def ONNX_RangeOp : ONNX_Op<"Range", [Pure]> {
   let arguments = (ins ONNX_Value:$start, ONNX_Value:$limit, ONNX_Value:$delta);
   let results = (outs ONNX_Value:$output);
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
 }
 def ONNX_ConstantOfShapeOp : ONNX_Op<"ConstantOfShape", [Pure]> {
   let arguments = (ins ONNX_Value:$input, OptionalAttr<ElementsAttr>:$value);
   let results = (outs ONNX_Value:$output);
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
 }
 
 #endif // TWIST_DIALECT_ONNX_OPS_TD
