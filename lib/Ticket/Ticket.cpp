@@ -32,7 +32,7 @@ namespace {
 class Reader {
 public:
   Reader(StringRef file, MLIRContext *context)
-      : context(context), file(StringAttr::get(context, file)) {}
+      : file(StringAttr::get(context, file)) {}
 
   FailureOr<Ticket> read(StringRef text);
 
@@ -55,7 +55,6 @@ private:
                           int64_t &count);
   LogicalResult readKeep(const json::Object &object, TicketAxis &axis);
 
-  MLIRContext *context;
   StringAttr file;
   std::vector<std::string> axisOrder; ///< axis names as the text orders them
 };

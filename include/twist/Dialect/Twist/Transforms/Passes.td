@@ -1,0 +1,128 @@
+//===- Passes.td - Passes on axes, gates and subnetworks ---*- tablegen -*-===//
+#ifndef TWIST_DIALECT_TWIST_TRANSFORMS_PASSES_TD
+#define TWIST_DIALECT_TWIST_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def TwistRecordModel : Pass<"twist-record-model", "::mlir::ModuleOp"> {
+  let summary = "Write the model's hashes into the module";
+  let description = [{
+    To be run on the imported model, before anything changes it. A ticket that
+    names a model is checked against these hashes.
+
+    ```mlir
+    module attributes {twist.model = {structure_sha256 = "5e88…", weights_sha256 = "9f86…"}}
+    ```
+  }];
+  let options = [
+    Option<"baseDirectory", "base-directory", "std::string", "",
+           "where relative paths of weights start">
+  ];
+}
+
+def TwistApplySubnetwork : Pass<"twist-apply-subnetwork", "::mlir::ModuleOp"> {
+  let summary = "Give the model the kept units a ticket names";
+  let description = [{
+    Finds the model's axis of each of the ticket's and adds a
+    `twist.subnetwork`. Without a ticket, the subnetwork that stands in the
+    module is checked: its axes exist, kept units ascend and are the axis's.
+
+    ```mlir
+    twist.axis @ffn0 {kind = "ffn", index = 0 : i64, units = 4 : i64, sources = ["up:1"]}
+    // with {"version": 1, "axes": {"up:1": {"units": 4, "keep": [0, 3]}}} adds
+    twist.subnetwork @ticket {ffn0 = array<i64: 0, 3>}
+    ```
+  }];
+  let options = [
+    Option<"ticket", "ticket", "std::string", "", "the ticket's file">,
+    Option<"anyWeights", "any-weights", "bool", "false",
+           "take a ticket made for other weights, or another model">
+  ];
+  let statistics = [
+    Statistic<"numAxes", "axes-cut", "Axes with a unit removed">,
+    Statistic<"numUnits", "units-removed", "Units removed">
+  ];
+}
+
+def TwistLowerGates : Pass<"twist-lower-gates", "::mlir::ModuleOp"> {
+  let summary = "Make the masked dense model: gates become selections";
+  let description = [{
+    A gate whose axis loses units becomes a Where on a constant mask, one value
+    per index of the gated dimension; every other gate vanishes, and so do axes
+    and subnetwork.
+
+    ```mlir
+    twist.axis @ffn0 {kind = "ffn", index = 0 : i64, units = 4 : i64, sources = ["up:1"]}
+    twist.subnetwork @ticket {ffn0 = array<i64: 0, 3>}
+    %g = twist.gate %h by @ffn0 dim 1 at [#twist.place<offset = 0, outer = 1, units = 4, inner = 1>] : tensor<?x4xf32>
+    // becomes
+    %m = onnx.Constant {value = dense<[true, false, false, true]> : tensor<4xi1>} : tensor<4xi1>
+    %z = onnx.Constant {value = dense<0.0> : tensor<f32>} : tensor<f32>
+    %g = onnx.Where %m, %h, %z : (tensor<4xi1>, tensor<?x4xf32>, tensor<f32>) -> tensor<?x4xf32>
+    ```
+  }];
+  let dependentDialects = ["::twist::onnx::ONNXDialect"];
+  let statistics = [
+    Statistic<"numMasks", "gates-lowered", "Gates that became a selection">,
+    Statistic<"numErased", "gates-erased", "Gates of whole axes">
+  ];
+}
+
+def TwistSlice : Pass<"twist-slice", "::mlir::ModuleOp"> {
+  let summary = "Remove the units the subnetwork does not keep";
+  let description = [{
+    Every value that carries a cut axis gets its smaller type; views of weights
+    select the kept indices, constants lose elements, ops with sizes of their own
+    re-emit them (arithmetic on shapes stays in dense numbers), gates, axes and
+    subnetwork vanish. A layer without a unit leaves its consumer's bias. A
+    weight used twice and cut differently becomes two views of the same bytes.
+
+    ```mlir
+    twist.axis @ffn0 {kind = "ffn", index = 0 : i64, units = 4 : i64, sources = ["up:1"]}
+    twist.subnetwork @ticket {ffn0 = array<i64: 0, 3>}
+    %up = weights.load <@m at 0 as tensor<2x4xf32>> : tensor<2x4xf32>
+    %h = onnx.MatMul %x, %up : (tensor<?x2xf32>, tensor<2x4xf32>) -> tensor<?x4xf32>
+    // becomes
+    %up = weights.load <@m at 0 as tensor<2x4xf32> select [unit, array<i64: 0, 3>]> : tensor<2x2xf32>
+    %h = onnx.MatMul %x, %up : (tensor<?x2xf32>, tensor<2x2xf32>) -> tensor<?x2xf32>
+    ```
+  }];
+  let dependentDialects = ["::twist::onnx::ONNXDialect"];
+  let options = [
+    ListOption<"state", "state", "std::string",
+               "input=output pairs that hold state; `*` stands for any text">
+  ];
+  let statistics = [
+    Statistic<"numAxes", "axes-cut", "Axes with a unit removed">,
+    Statistic<"numUnits", "units-removed", "Units removed">,
+    Statistic<"bytesSaved", "bytes-saved", "Bytes of weights removed">
+  ];
+}
+
+def TwistPoison : Pass<"twist-poison", "::mlir::ModuleOp"> {
+  let summary = "Put NaN where the weights of removed units lie";
+  let description = [{
+    The masked model's outputs must stay the same, bit for bit: then nothing of
+    a removed unit reaches them. Each use of a weight is poisoned on its own.
+    To be run before `twist-lower-gates`.
+
+    ```mlir
+    %up = weights.load <@m at 0 as tensor<2x4xf32>> : tensor<2x4xf32>
+    // becomes, with units 0 and 3 of dimension 1 kept
+    %up = weights.load <@m at 0 as tensor<2x4xf32>> : tensor<2x4xf32>
+    %nan = onnx.Constant {value = dense<0x7FC00000> : tensor<f32>} : tensor<f32>
+    %m = onnx.Constant {value = dense<[true, false, false, true]> : tensor<4xi1>} : tensor<4xi1>
+    %w = onnx.Where %m, %up, %nan : (tensor<4xi1>, tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+    ```
+  }];
+  let dependentDialects = ["::twist::onnx::ONNXDialect"];
+  let options = [
+    ListOption<"state", "state", "std::string",
+               "input=output pairs that hold state; `*` stands for any text">
+  ];
+  let statistics = [
+    Statistic<"numElements", "elements-poisoned", "Elements made NaN">
+  ];
+}
+
+#endif // TWIST_DIALECT_TWIST_TRANSFORMS_PASSES_TD
