@@ -1,0 +1,52 @@
+/*===- Tools.h - What twist run and a compiled executable share -------------===*
+ *
+ * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+ * Exceptions.
+ *
+ * Used by `twist run` and linked into what `twist compile --emit exe` makes.
+ *
+ *===----------------------------------------------------------------------===*/
+
+#ifndef TWIST_RUNTIME_TOOLS_H
+#define TWIST_RUNTIME_TOOLS_H
+
+#include "twist/Runtime/twist.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A tensor in memory of its own; zeroed is empty. */
+typedef struct twist_array {
+  twist_type type;
+  int32_t rank;
+  int64_t dims[TWIST_MAX_RANK];
+  uint64_t bytes;
+  void *data; /* 64-byte aligned */
+} twist_array;
+
+/* Gives `array` memory for its type, rank and dims, zeroed. */
+twist_status twist_array_allocate(twist_array *array, twist_error *error);
+void twist_array_free(twist_array *array);
+
+/* Reads NumPy's format (versions 1 to 3, C order, little-endian). bf16 has no
+ * type there: it is read and written as u16. */
+twist_status twist_npy_read(const char *path, twist_array *array,
+                            twist_error *error);
+/* Writes a temporary file beside `path` and renames it. */
+twist_status twist_npy_write(const char *path, const twist_array *array,
+                             twist_error *error);
+
+/* The command `run`, behind its program: [--input NAME=FILE.npy …]
+ * [--output-dir DIR] [--threads N]. Prints one line per
+ * output; writes DIR/NAME.npy. Returns an exit code; errors go to stderr. */
+int twist_run_main(const twist_program *program, int argc, char **argv);
+
+/* The same arguments' help, without the program's name. */
+extern const char twist_run_options[];
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* TWIST_RUNTIME_TOOLS_H */

@@ -1,0 +1,110 @@
+//===- Object.h - Native code and the files of an artefact ------*- C++ -*-===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_TARGET_OBJECT_OBJECT_H
+#define TWIST_TARGET_OBJECT_OBJECT_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Target/TargetMachine.h"
+
+#include <array>
+#include <memory>
+#include <string>
+
+namespace twist::weights {
+class SourceFiles;
+} // namespace twist::weights
+
+namespace twist::object {
+
+/// A processor to compile for.
+struct Target {
+  std::string cpu;      ///< LLVM's name: "znver5"
+  std::string features; ///< in LLVM's form: "+avx2,-amx-tile,…"
+  /// Of `required()`: what a program asks of the machine it runs on.
+  std::string requiredFeatures;
+  int64_t vectorBits = 256; ///< width of a vector register
+  std::unique_ptr<llvm::TargetMachine> machine;
+};
+
+/// The target for `cpu`, "native" being this machine. Reports at `loc` a name
+/// that LLVM does not know or a processor without AVX2 and FMA.
+mlir::FailureOr<Target> createTarget(llvm::StringRef cpu, mlir::Location loc);
+
+using Sha256 = std::array<uint8_t, 32>;
+std::string toHex(const Sha256 &digest);
+
+/// What Target/Object puts beside the code of a module that `cpu-pipeline` made.
+struct WeightsFile {
+  uint64_t bytes = 0;
+  Sha256 sha256 = {};
+};
+
+/// Writes the file of weights that `cpu.weights` describes (Runtime/Program.h)
+/// to `path`, tensor by tensor: needs memory for the largest one twice. A module
+/// without weights writes nothing. `progress` is told the bytes done.
+mlir::FailureOr<WeightsFile>
+writeWeights(mlir::ModuleOp module, weights::SourceFiles &sources,
+             llvm::StringRef path,
+             llvm::function_ref<void(uint64_t)> progress = nullptr);
+
+/// LLVM IR of the module, optimised for the target, with the program's table.
+mlir::FailureOr<std::unique_ptr<llvm::Module>>
+translateProgram(mlir::ModuleOp module, const WeightsFile &weights,
+                 const Target &target, llvm::LLVMContext &context);
+
+/// Machine code of an optimised module.
+mlir::LogicalResult emitObject(llvm::Module &module, const Target &target,
+                               llvm::SmallVectorImpl<char> &object,
+                               mlir::Location loc);
+
+/// Links the object file into a shared object that needs libc and libm only.
+mlir::LogicalResult linkSharedObject(llvm::StringRef object,
+                                     llvm::StringRef output,
+                                     mlir::Location loc);
+
+/// Links the object file and the runtime into an executable with the options of
+/// `twist run`; `runtime` is libTwistRuntimeStatic.a.
+mlir::LogicalResult linkExecutable(llvm::StringRef object,
+                                   llvm::StringRef runtime,
+                                   llvm::StringRef output, mlir::Location loc);
+
+/// A file written under another name and renamed when complete: no partial file
+/// is left behind, whatever happens.
+class OutputFile {
+public:
+  /// Creates the temporary file beside `path`.
+  static mlir::FailureOr<OutputFile> create(llvm::StringRef path,
+                                            mlir::Location loc);
+  OutputFile(OutputFile &&other)
+      : path(std::move(other.path)), temporary(std::move(other.temporary)),
+        file(std::exchange(other.file, -1)), loc(other.loc) {
+    other.temporary.clear();
+  }
+  OutputFile &operator=(OutputFile &&) = delete;
+  ~OutputFile(); ///< removes what was not kept
+
+  llvm::StringRef temporaryPath() const { return temporary; }
+  mlir::LogicalResult write(llvm::ArrayRef<char> bytes);
+  mlir::LogicalResult writeAt(llvm::ArrayRef<char> bytes, uint64_t offset);
+  /// Closes the file and gives it its name.
+  mlir::LogicalResult keep();
+
+private:
+  OutputFile(llvm::StringRef path, mlir::Location loc) : path(path), loc(loc) {}
+  mlir::LogicalResult fail(const llvm::Twine &what, int error);
+
+  std::string path, temporary;
+  int file = -1;
+  mlir::Location loc;
+};
+
+} // namespace twist::object
+
+#endif // TWIST_TARGET_OBJECT_OBJECT_H

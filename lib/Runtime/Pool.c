@@ -1,0 +1,148 @@
+/*===- Pool.c - Threads that take work by index -----------------------------===*
+ *
+ * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+ * Exceptions.
+ *
+ * A run of a model is a few hundred short parallel loops: the threads spin for a
+ * while between them and sleep between runs. Work is taken by index from one
+ * counter; since every index owns what it writes, the result does not depend on
+ * who took it.
+ *
+ *===----------------------------------------------------------------------===*/
+
+#define _GNU_SOURCE
+#include "Internal.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct twist_pool {
+  int threads;
+  pthread_t *workers; /* threads - 1 of them: the caller works too */
+  pthread_mutex_t mutex;
+  pthread_cond_t posted;
+  /* One loop at a time. `round` says that a new one is posted; `busy` counts the
+   * workers still in it. */
+  _Alignas(64) atomic_uint round;
+  atomic_int sleeping, awake, stop;
+  _Alignas(64) atomic_int_fast64_t next;
+  _Alignas(64) atomic_int busy;
+  void (*fn)(void *, int64_t);
+  void *context;
+  int64_t n;
+};
+
+static void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+static void take_work(twist_pool *pool) {
+  for (;;) {
+    int64_t i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+    if (i >= pool->n)
+      return;
+    pool->fn(pool->context, i);
+  }
+}
+
+/* Spins, then yields now and then, while a run is under way; sleeps otherwise. */
+static void wait_for_round(twist_pool *pool, unsigned seen) {
+  for (int spins = 0; atomic_load_explicit(&pool->awake, memory_order_relaxed) &&
+                      spins < 20000;
+       ++spins) {
+    if (atomic_load_explicit(&pool->round, memory_order_acquire) != seen)
+      return;
+    relax();
+  }
+  pthread_mutex_lock(&pool->mutex);
+  atomic_fetch_add(&pool->sleeping, 1);
+  while (atomic_load(&pool->round) == seen && !atomic_load(&pool->stop))
+    pthread_cond_wait(&pool->posted, &pool->mutex);
+  atomic_fetch_sub(&pool->sleeping, 1);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+static void *worker(void *argument) {
+  twist_pool *pool = argument;
+  unsigned seen = 0;
+  for (;;) {
+    wait_for_round(pool, seen);
+    if (atomic_load(&pool->stop))
+      return NULL;
+    seen = atomic_load_explicit(&pool->round, memory_order_acquire);
+    take_work(pool);
+    atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
+  }
+}
+
+static void wake_sleepers(twist_pool *pool) {
+  if (!atomic_load(&pool->sleeping))
+    return;
+  pthread_mutex_lock(&pool->mutex);
+  pthread_cond_broadcast(&pool->posted);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+void twist_pool_run(twist_pool *pool, void (*fn)(void *, int64_t),
+                    void *context, int64_t n) {
+  if (n <= 1 || pool->threads == 1) {
+    for (int64_t i = 0; i < n; ++i)
+      fn(context, i);
+    return;
+  }
+  pool->fn = fn;
+  pool->context = context;
+  pool->n = n;
+  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  atomic_store_explicit(&pool->busy, pool->threads - 1, memory_order_relaxed);
+  atomic_fetch_add(&pool->round, 1); /* ordered before the look at `sleeping` */
+  wake_sleepers(pool);
+  take_work(pool);
+  for (int spins = 1; atomic_load_explicit(&pool->busy, memory_order_acquire);
+       ++spins)
+    if (spins % 4096)
+      relax();
+    else
+      sched_yield();
+}
+
+void twist_pool_wake(twist_pool *pool) { atomic_store(&pool->awake, 1); }
+void twist_pool_rest(twist_pool *pool) { atomic_store(&pool->awake, 0); }
+int twist_pool_threads(const twist_pool *pool) { return pool->threads; }
+
+void twist_pool_destroy(twist_pool *pool) {
+  if (!pool)
+    return;
+  pthread_mutex_lock(&pool->mutex);
+  atomic_store(&pool->stop, 1);
+  pthread_cond_broadcast(&pool->posted);
+  pthread_mutex_unlock(&pool->mutex);
+  for (int i = 0; i < pool->threads - 1; ++i)
+    pthread_join(pool->workers[i], NULL);
+  pthread_cond_destroy(&pool->posted);
+  pthread_mutex_destroy(&pool->mutex);
+  free(pool->workers);
+  free(pool);
+}
+
+twist_pool *twist_pool_create(int threads) {
+  size_t bytes = (sizeof(twist_pool) + 63) / 64 * 64;
+  twist_pool *pool = aligned_alloc(64, bytes);
+  if (!pool)
+    return NULL;
+  *pool = (twist_pool){.threads = 1};
+  pthread_mutex_init(&pool->mutex, NULL);
+  pthread_cond_init(&pool->posted, NULL);
+  pool->workers = calloc((size_t)threads, sizeof(pthread_t));
+  for (; pool->workers && pool->threads < threads; ++pool->threads)
+    if (pthread_create(&pool->workers[pool->threads - 1], NULL, worker, pool))
+      break;
+  if (pool->threads == threads)
+    return pool;
+  twist_pool_destroy(pool);
+  return NULL;
+}
