@@ -66,7 +66,7 @@ public:
   /// same elements in the same row-major order.
   virtual void tree(llvm::ArrayRef<DimRef> in, llvm::ArrayRef<DimRef> out) = 0;
 
-  /// `whole` is `parts` laid one after another; undef parts are given as none.
+  /// `whole` is `parts` laid one after another.
   virtual void concat(llvm::ArrayRef<DimRef> parts, DimRef whole) = 0;
 
   /// Unit i of `part` is unit start + i·step of `whole`; step >= 1. Also a
@@ -74,13 +74,14 @@ public:
   virtual void slice(DimRef whole, DimRef part, int64_t start,
                      int64_t step) = 0;
 
-  /// Unit i of `part` is unit indices[i] of `whole`; indices are in range.
-  virtual void gather(DimRef whole, DimRef part,
+  /// Unit i of `part` is unit indices[i] of `whole`; indices are in range. No
+  /// `part` where one index is picked and its dimension vanishes.
+  virtual void gather(DimRef whole, std::optional<DimRef> part,
                       llvm::ArrayRef<int64_t> indices) = 0;
 
-  /// `out` is `repeats` (outer) copies of `in` one after another; `in` may have
+  /// `out` is copies of `in` one after another; no `in` where it would have
   /// size 1. The copies may be removed one by one.
-  virtual void repeat(DimRef in, DimRef out) = 0;
+  virtual void repeat(std::optional<DimRef> in, DimRef out) = 0;
 
   /// The op makes the values along `out` of the index alone (a range, a fill):
   /// a cut selects among them.

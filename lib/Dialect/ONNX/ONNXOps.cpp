@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "twist/Dialect/ONNX/ONNX.h"
+#include "Relations.h"
 
 #include "mlir/IR/OpImplementation.h"
 
@@ -68,13 +68,16 @@ Type twist::onnx::elementTypeOf(MLIRContext *context, int64_t dataType) {
   return nullptr;
 }
 
+ElementsAttr twist::onnx::constantOf(Value value) {
+  auto constant = value.getDefiningOp<ConstantOp>();
+  return constant ? constant.getValue() : nullptr;
+}
+
 //===----------------------------------------------------------------------===//
 // Folds
 //===----------------------------------------------------------------------===//
 
 OpFoldResult NoneOp::fold(FoldAdaptor) { return UnitAttr::get(getContext()); }
-
-OpFoldResult ConstantOp::fold(FoldAdaptor) { return getValue(); }
 
 OpFoldResult IdentityOp::fold(FoldAdaptor) {
   return getX().getType() == getType() ? getX() : OpFoldResult();
@@ -149,7 +152,7 @@ OpFoldResult ReshapeOp::fold(FoldAdaptor adaptor) {
     return getData();
   // Reshape(Reshape(x, _), s) = Reshape(x, s), if s copies no dimension.
   auto inner = getData().getDefiningOp<ReshapeOp>();
-  auto shape = dyn_cast_or_null<DenseIntElementsAttr>(adaptor.getShape());
+  auto shape = dyn_cast_or_null<DenseIntElementsAttr>(constantOf(getShape()));
   if (!inner || !shape ||
       llvm::any_of(shape, [](const APInt &size) { return size.isZero(); }))
     return {};

@@ -43,6 +43,9 @@ namespace twist::onnx {
 /// names and whatever else the file says of it.
 inline constexpr llvm::StringLiteral kMetaAttr = "onnx.meta";
 
+/// The value of an onnx.Constant; null for any other value.
+mlir::ElementsAttr constantOf(mlir::Value value);
+
 /// TensorProto.DataType of an element type and back; 0 and null for what ONNX
 /// has no number for.
 int64_t dataTypeOf(mlir::Type elementType);

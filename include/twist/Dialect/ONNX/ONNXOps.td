@@ -30,11 +30,20 @@ defvar ONNX_OptInt = OptionalAttr<SI64Attr>;
 defvar ONNX_OptInts = OptionalAttr<DenseI64ArrayAttr>;
 defvar ONNX_OptFloat = OptionalAttr<F32Attr>;
 
+// Every typed op says how its dimensions relate (lib/Dialect/ONNX/Relations*.cpp).
 class ONNX_Op<string mnemonic, list<Trait> traits = []>
     : Op<ONNX_Dialect, mnemonic,
-         traits # [DimensionRelationsOpInterface]> {
+         traits # [DeclareOpInterfaceMethods<DimensionRelationsOpInterface, ["declareRelations"]>]> {
   let assemblyFormat = "operands attr-dict `:` functional-type(operands, results)";
 }
+
+// For families that relate their dimensions alike, by a function of
+// lib/Dialect/ONNX/Relations.h.
+class ONNX_RelateBy<string function> {
+  string definition = "void $cppClass::declareRelations(::twist::Relations &relations) { "
+                      # function # "(*this, relations); }";
+}
+defvar ONNX_RelateUnits = ONNX_RelateBy<"relateUnits">.definition;
 
 // For ops that hold sizes of their own (lib/Dialect/ONNX/SliceUpdate.cpp).
 defvar ONNX_UpdatesForSlice = [{
@@ -60,25 +69,32 @@ class ONNX_BinaryOp<string mnemonic, dag attributes = (ins), list<Trait> traits 
 }
 
 class ONNX_MapOp<string mnemonic, dag attributes = (ins)>
-    : ONNX_UnaryOp<mnemonic, attributes, [ONNX_Elementwise]>;
+    : ONNX_UnaryOp<mnemonic, attributes, [ONNX_Elementwise]> {
+  let extraClassDefinition = ONNX_RelateUnits;
+}
 class ONNX_Map2Op<string mnemonic, dag attributes = (ins)>
-    : ONNX_BinaryOp<mnemonic, attributes, [ONNX_Elementwise]>;
+    : ONNX_BinaryOp<mnemonic, attributes, [ONNX_Elementwise]> {
+  let extraClassDefinition = ONNX_RelateUnits;
+}
 
 class ONNX_VariadicOp<string mnemonic> : ONNX_Op<mnemonic, [Pure, ONNX_Elementwise]> {
   let arguments = (ins Variadic<ONNX_Value>:$data_0);
   let results = (outs ONNX_Value:$result);
+  let extraClassDefinition = ONNX_RelateUnits;
 }
 
 class ONNX_ReduceOp<string mnemonic> : ONNX_Op<mnemonic, [Pure]> {
   let arguments = (ins ONNX_Value:$data, ONNX_Optional:$axes,
                        ONNX_Int<"1">:$keepdims, ONNX_Int<"0">:$noop_with_empty_axes);
   let results = (outs ONNX_Value:$reduced);
+  let extraClassDefinition = ONNX_RelateBy<"relateReduction">.definition;
 }
 
 class ONNX_ArgOp<string mnemonic> : ONNX_Op<mnemonic, [Pure]> {
   let arguments = (ins ONNX_Value:$data, ONNX_Int<"0">:$axis,
                        ONNX_Int<"1">:$keepdims, ONNX_Int<"0">:$select_last_index);
   let results = (outs ONNX_Value:$reduced);
+  let extraClassDefinition = ONNX_RelateBy<"relateArgReduction">.definition;
 }
 
 //===----------------------------------------------------------------------===//
@@ -120,6 +136,7 @@ def ONNX_ConstantOp : ONNX_Op<"Constant", [Pure]> {
   let arguments = (ins ElementsAttr:$value);
   let results = (outs ONNX_Value:$output);
   let assemblyFormat = "attr-dict `:` type($output)";
+  let extraClassDefinition = ONNX_RelateBy<"relateConstant">.definition;
 }
 
 //===----------------------------------------------------------------------===//
@@ -161,10 +178,12 @@ foreach name = ["Max", "Mean", "Min", "Sum"] in
 def ONNX_ClipOp : ONNX_Op<"Clip", [Pure, ONNX_Elementwise]> {
   let arguments = (ins ONNX_Value:$input, ONNX_Optional:$min, ONNX_Optional:$max);
   let results = (outs ONNX_Value:$output);
+  let extraClassDefinition = ONNX_RelateUnits;
 }
 def ONNX_WhereOp : ONNX_Op<"Where", [Pure, ONNX_Elementwise]> {
   let arguments = (ins ONNX_Value:$condition, ONNX_Value:$X, ONNX_Value:$Y);
   let results = (outs ONNX_Value:$output);
+  let extraClassDefinition = ONNX_RelateUnits;
 }
 
 //===----------------------------------------------------------------------===//
@@ -184,7 +203,9 @@ def ONNX_EinsumOp : ONNX_Op<"Einsum", [Pure]> {
 }
 
 foreach name = ["Softmax", "LogSoftmax", "Hardmax"] in
-  def ONNX_#name#Op : ONNX_UnaryOp<name, (ins ONNX_Int<"-1">:$axis)>;
+  def ONNX_#name#Op : ONNX_UnaryOp<name, (ins ONNX_Int<"-1">:$axis)> {
+    let extraClassDefinition = ONNX_RelateBy<"relateAlongAxis">.definition;
+  }
 
 def ONNX_LayerNormalizationOp : ONNX_Op<"LayerNormalization", [Pure]> {
   let arguments = (ins ONNX_Value:$X, ONNX_Value:$Scale, ONNX_Optional:$B, ONNX_Int<"-1">:$axis,
