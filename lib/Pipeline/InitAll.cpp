@@ -32,6 +32,6 @@ void twist::registerAllPasses() {
   mlir::registerAllPasses();
   cpu::registerCPUProgramPasses();
   registerCPUPipelines();
-  onnx::registerONNXTypeNodesPass();
+  onnx::registerONNXPasses();
   nn::registerNNPasses();
 }

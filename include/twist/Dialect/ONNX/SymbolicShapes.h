@@ -104,6 +104,10 @@ SizeExpr broadcast(mlir::MLIRContext *, const SizeExpr &a, const SizeExpr &b);
 /// Sizes come from the `onnx.dims` names of the arguments. An unnamed dynamic
 /// dimension is an atom of its own ("input_ids.1"), and so is one that depends
 /// on data. Result types are believed where they are static.
+///
+/// Two things are taken for granted of models that run: what is sliced out of a
+/// dimension of constant size (a table of positions) with symbolic bounds lies
+/// within it, and a dimension sliced from its last element is not empty.
 class SymbolicShapes {
 public:
   static SymbolicShapes compute(mlir::func::FuncOp function);
@@ -119,6 +123,17 @@ public:
   /// to 512 elements that follow from constants and sizes; also floats that
   /// hold such integers.
   std::optional<llvm::ArrayRef<SizeExpr>> contentsOf(mlir::Value value) const;
+
+  /// Whether `atom` was made for a size of `result` that nothing else says: it
+  /// depends on data, or the op is not known.
+  bool isMadeFor(mlir::OpResult result, mlir::StringAttr atom) const;
+
+  /// A result whose type disagrees with the sizes its op gives it.
+  struct Conflict {
+    mlir::OpResult result;
+    llvm::SmallVector<SizeExpr, 4> dims;
+  };
+  llvm::ArrayRef<Conflict> conflicts() const;
 
 private:
   struct Impl;

@@ -166,9 +166,7 @@ bool TypeNodes::isInferenceDropout(NodeOp node) {
       return false;
   if (node.getNumOperands() < 3 || isa<NoneType>(node.getOperand(2).getType()))
     return true;
-  ElementsAttr training;
-  if (auto constant = node.getOperand(2).getDefiningOp<ConstantOp>())
-    training = constant.getValue();
+  ElementsAttr training = constantOf(node.getOperand(2));
   return training && training.isSplat() &&
          training.getElementType().isInteger(1) &&
          !training.getSplatValue<bool>();
@@ -249,8 +247,8 @@ static unsigned eraseUnused(Region &region) {
   unsigned erased = 0;
   for (Block &block : region)
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
-      bool isNode = isa_and_nonnull<ONNXDialect>(op.getDialect()) &&
-                    !isa<YieldOp>(op);
+      bool isNode =
+          isa_and_nonnull<ONNXDialect>(op.getDialect()) && !isa<YieldOp>(op);
       if (isNode && op.use_empty()) {
         op.erase();
         ++erased;

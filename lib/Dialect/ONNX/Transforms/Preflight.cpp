@@ -1,0 +1,160 @@
+//===- Preflight.cpp - Every obstacle at once
+//-------------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Dialect/ONNX/SymbolicShapes.h"
+#include "twist/Dialect/ONNX/Transforms/Passes.h"
+
+namespace twist::onnx {
+#define GEN_PASS_DEF_ONNXPREFLIGHT
+#include "twist/Dialect/ONNX/Transforms/Passes.h.inc"
+} // namespace twist::onnx
+
+using namespace mlir;
+using namespace twist;
+using namespace twist::onnx;
+
+namespace {
+class Preflight {
+public:
+  Preflight(func::FuncOp function, Purpose purpose,
+            llvm::function_ref<bool(StringRef)> hasLowering)
+      : function(function), purpose(purpose), hasLowering(hasLowering),
+        shapes(SymbolicShapes::compute(function)) {}
+
+  LogicalResult run();
+
+private:
+  void checkArguments();
+  void checkOp(Operation *op);
+  void checkResult(OpResult result);
+  InFlightDiagnostic obstacle(Operation *op) {
+    ++obstacles;
+    return op->emitError();
+  }
+
+  func::FuncOp function;
+  Purpose purpose;
+  llvm::function_ref<bool(StringRef)> hasLowering;
+  SymbolicShapes shapes;
+  unsigned obstacles = 0;
+};
+} // namespace
+
+/// Why a value of this type can't be computed; empty if it can.
+static StringRef whyNot(Type type) {
+  if (isa<NoneType>(type))
+    return "";
+  auto tensor = dyn_cast<TensorType>(type);
+  if (!tensor)
+    return "no tensor";
+  Type element = tensor.getElementType();
+  if (isa<StringType>(element))
+    return "a tensor of strings";
+  if (isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element))
+    return "";
+  auto integer = dyn_cast<IntegerType>(element);
+  if (integer && llvm::is_contained({1, 8, 16, 32, 64}, integer.getWidth()))
+    return "";
+  return "a tensor of an unsupported element type";
+}
+
+void Preflight::checkArguments() {
+  for (BlockArgument argument : function.getArguments()) {
+    auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(),
+                                                      "onnx.name");
+    StringRef why = whyNot(argument.getType());
+    if (purpose == Purpose::Compile && !why.empty())
+      obstacle(function) << "input '" << (name ? name.getValue() : "")
+                         << "' is " << why << ": " << argument.getType();
+    if (isa<UnrankedTensorType>(argument.getType()))
+      obstacle(function) << "input '" << (name ? name.getValue() : "")
+                         << "' has no rank";
+  }
+}
+
+/// Whether a size of `value` is an atom made for it: it depends on data.
+static bool hasFreshSize(const SymbolicShapes &shapes, OpResult result) {
+  for (const SizeExpr &size : shapes.dimsOf(result))
+    for (const SizeExpr::Term &term : size.terms())
+      for (const SizeExpr::Factor &factor : term.factors)
+        if (shapes.isMadeFor(result, factor.atom))
+          return true;
+  return false;
+}
+
+void Preflight::checkResult(OpResult result) {
+  Operation *op = result.getOwner();
+  if (isa<UnrankedTensorType>(result.getType())) {
+    if (llvm::none_of(op->getOperandTypes(),
+                      [](Type type) { return isa<UnrankedTensorType>(type); }))
+      obstacle(op) << "the rank of its result does not follow from the graph";
+    return;
+  }
+  if (purpose == Purpose::Slice || result.use_empty())
+    return;
+  StringRef why = whyNot(result.getType());
+  if (!why.empty())
+    obstacle(op) << "its result is " << why << ": " << result.getType();
+  else if (hasFreshSize(shapes, result))
+    obstacle(op) << "the sizes of its result depend on data: "
+                 << result.getType();
+}
+
+void Preflight::checkOp(Operation *op) {
+  auto node = dyn_cast<NodeOp>(op);
+  if (node && purpose == Purpose::Compile) {
+    auto error = obstacle(op)
+                 << "there is no lowering for " << node.getOpType();
+    if (!node.getDomain().empty())
+      error << " of domain '" << node.getDomain() << "'";
+    return;
+  }
+  bool structural = !isa_and_nonnull<ONNXDialect>(op->getDialect()) ||
+                    isa<YieldOp, NoneOp, ConstantOp>(op);
+  if (purpose == Purpose::Compile && hasLowering && !structural &&
+      !hasLowering(op->getName().getStringRef()))
+    obstacle(op) << "there is no lowering for " << op->getName().stripDialect();
+  for (OpResult result : op->getResults())
+    checkResult(result);
+}
+
+LogicalResult Preflight::run() {
+  checkArguments();
+  function.getBody().walk<WalkOrder::PreOrder>([&](Operation *op) {
+    checkOp(op);
+    // What is inside an unknown node goes with it.
+    return isa<NodeOp>(op) ? WalkResult::skip() : WalkResult::advance();
+  });
+  return success(obstacles == 0);
+}
+
+LogicalResult
+twist::onnx::preflight(ModuleOp module, Purpose purpose,
+                       llvm::function_ref<bool(StringRef)> hasLowering) {
+  auto function = module.lookupSymbol<func::FuncOp>("main");
+  if (!function || function.isExternal())
+    return module.emitError("there is no function @main with a body");
+  return ::Preflight(function, purpose, hasLowering).run();
+}
+
+namespace {
+struct PreflightPass : onnx::impl::ONNXPreflightBase<PreflightPass> {
+  using ONNXPreflightBase::ONNXPreflightBase;
+  void runOnOperation() override {
+    if (purpose != "slice" && purpose != "compile") {
+      getOperation().emitError("unknown purpose '")
+          << purpose.getValue() << "'; known are slice and compile";
+      return signalPassFailure();
+    }
+    Purpose wanted = purpose == "slice" ? Purpose::Slice : Purpose::Compile;
+    if (failed(preflight(getOperation(), wanted)))
+      signalPassFailure();
+  }
+};
+} // namespace

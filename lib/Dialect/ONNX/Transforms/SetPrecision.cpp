@@ -1,0 +1,133 @@
+//===- SetPrecision.cpp - Compute in one floating-point type
+//----------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Dialect/ONNX/Transforms/Passes.h"
+
+namespace twist::onnx {
+#define GEN_PASS_DEF_ONNXSETPRECISION
+#include "twist/Dialect/ONNX/Transforms/Passes.h.inc"
+} // namespace twist::onnx
+
+using namespace mlir;
+using namespace twist;
+using namespace twist::onnx;
+
+static bool isComputeFloat(Type type) {
+  return isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(type);
+}
+
+/// The type with its floating-point element type replaced by `element`.
+static Type convertType(Type type, Type element) {
+  auto tensor = dyn_cast<TensorType>(type);
+  if (!tensor || !isComputeFloat(tensor.getElementType()))
+    return type;
+  return tensor.clone(element);
+}
+
+static ElementsAttr convertElements(ElementsAttr elements, FloatType element) {
+  auto dense = dyn_cast<DenseElementsAttr>(elements);
+  if (!dense || !isComputeFloat(dense.getElementType()))
+    return elements;
+  auto convert = [&](APFloat value) {
+    bool lost;
+    value.convert(element.getFloatSemantics(), APFloat::rmNearestTiesToEven,
+                  &lost);
+    return value;
+  };
+  auto type = cast<ShapedType>(convertType(dense.getType(), element));
+  if (dense.isSplat())
+    return DenseElementsAttr::get(type,
+                                  convert(dense.getSplatValue<APFloat>()));
+  SmallVector<APFloat> values;
+  for (const APFloat &value : dense.getValues<APFloat>())
+    values.push_back(convert(value));
+  return DenseElementsAttr::get(type, values);
+}
+
+/// Attributes that name or hold an element type.
+static void convertAttributes(Operation *op, FloatType element) {
+  if (auto constant = dyn_cast<ConstantOp>(op))
+    constant.setValueAttr(convertElements(constant.getValue(), element));
+  if (auto filled = dyn_cast<ConstantOfShapeOp>(op)) {
+    // Without a value it is an f32 zero.
+    OpBuilder builder(op);
+    ElementsAttr value = DenseElementsAttr::get(
+        RankedTensorType::get({1}, builder.getF32Type()), 0.0f);
+    filled.setValueAttr(
+        convertElements(filled.getValue().value_or(value), element));
+  }
+  auto number = IntegerAttr::get(
+      IntegerType::get(op->getContext(), 64, IntegerType::Signed),
+      dataTypeOf(element));
+  if (auto cast = dyn_cast<CastOp>(op)) {
+    Type target = elementTypeOf(op->getContext(), cast.getTo());
+    if (target && isComputeFloat(target))
+      cast.setToAttr(number);
+  }
+  // The inner precision of a norm must not fall below the graph's.
+  if (auto norm = dyn_cast<LayerNormalizationOp>(op))
+    norm.setStashTypeAttr(number);
+  if (auto norm = dyn_cast<RMSNormalizationOp>(op))
+    norm.setStashTypeAttr(number);
+}
+
+static LogicalResult setPrecision(func::FuncOp function, FloatType element) {
+  bool ok = true;
+  auto isFloat = [](Value value) {
+    auto tensor = dyn_cast<TensorType>(value.getType());
+    return tensor && isComputeFloat(tensor.getElementType());
+  };
+  function.walk([&](Operation *op) {
+    if (auto node = dyn_cast<NodeOp>(op)) {
+      if (llvm::any_of(op->getOperands(), isFloat) ||
+          llvm::any_of(op->getResults(), isFloat)) {
+        node.emitError("the precision of an unknown node (")
+            << node.getOpType() << ") can't be changed";
+        ok = false;
+      }
+      return;
+    }
+    convertAttributes(op, element);
+    for (Value result : op->getResults())
+      result.setType(convertType(result.getType(), element));
+    for (Region &region : op->getRegions())
+      for (Block &block : region)
+        for (BlockArgument argument : block.getArguments())
+          argument.setType(convertType(argument.getType(), element));
+  });
+  auto convertAll = [&](ArrayRef<Type> types) {
+    return llvm::map_to_vector(
+        types, [&](Type type) { return convertType(type, element); });
+  };
+  function.setFunctionType(FunctionType::get(
+      function.getContext(), convertAll(function.getArgumentTypes()),
+      convertAll(function.getResultTypes())));
+  return success(ok);
+}
+
+namespace {
+struct SetPrecision : onnx::impl::ONNXSetPrecisionBase<SetPrecision> {
+  using ONNXSetPrecisionBase::ONNXSetPrecisionBase;
+  void runOnOperation() override {
+    FloatType element;
+    if (precision == "f64")
+      element = Float64Type::get(&getContext());
+    else if (precision == "f32")
+      element = Float32Type::get(&getContext());
+    if (!element) {
+      getOperation().emitError("unknown precision '")
+          << precision.getValue() << "'; known are f64 and f32";
+      return signalPassFailure();
+    }
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (failed(setPrecision(function, element)))
+        signalPassFailure();
+  }
+};
+} // namespace
