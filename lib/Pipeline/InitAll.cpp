@@ -9,12 +9,14 @@
 
 #include "twist/Codegen/CPU/CPU.h"
 #include "twist/Codegen/CPU/Program/Passes.h"
+#include "twist/Conversion/ONNXToLinalg/ONNXToLinalg.h"
 #include "twist/Dialect/NN/Transforms.h"
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/ONNX/Transforms/Passes.h"
 #include "twist/Dialect/Twist/Twist.h"
 #include "twist/Dialect/Weights/Weights.h"
 #include "twist/Pipeline/CPU.h"
+#include "twist/Pipeline/Pipelines.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -33,5 +35,7 @@ void twist::registerAllPasses() {
   cpu::registerCPUProgramPasses();
   registerCPUPipelines();
   onnx::registerONNXPasses();
+  registerModelPipelines();
   nn::registerNNPasses();
+  registerONNXToLinalgPasses();
 }

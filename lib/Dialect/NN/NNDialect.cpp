@@ -1,4 +1,5 @@
-//===- NNDialect.cpp - The NN dialect ---------------------------------------===//
+//===- NNDialect.cpp - The NN dialect
+//---------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -1,4 +1,5 @@
-//===- NNOps.cpp - NN ops ---------------------------------------------------===//
+//===- NNOps.cpp - NN ops
+//---------------------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -33,9 +34,8 @@ static void getDpsEffects(
   }
 }
 
-static LogicalResult
-reifyFromInit(OpBuilder &b, DestinationStyleOpInterface op,
-              ReifiedRankedShapedTypeDims &shapes) {
+static LogicalResult reifyFromInit(OpBuilder &b, DestinationStyleOpInterface op,
+                                   ReifiedRankedShapedTypeDims &shapes) {
   if (op->getNumResults())
     shapes.push_back(
         tensor::getMixedSizes(b, op.getLoc(), op.getDpsInits().front()));
@@ -71,9 +71,11 @@ static LogicalResult verifyNorm(Operation *op, Value input, ValueRange perUnit,
                                 Value init) {
   auto type = cast<ShapedType>(input.getType());
   auto initType = cast<ShapedType>(init.getType());
-  if (type.getRank() < 1 || type.getElementType() != initType.getElementType() ||
+  if (type.getRank() < 1 ||
+      type.getElementType() != initType.getElementType() ||
       shapesDiffer(type.getShape(), initType.getShape()))
-    return op->emitOpError("init must have the shape and element type of input");
+    return op->emitOpError(
+        "init must have the shape and element type of input");
   for (Value value : perUnit) {
     auto unitType = cast<ShapedType>(value.getType());
     if (unitType.getRank() != 1 ||

@@ -1,4 +1,5 @@
-//===- NN.h - The NN dialect ------------------------------------------------===//
+//===- NN.h - The NN dialect
+//------------------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

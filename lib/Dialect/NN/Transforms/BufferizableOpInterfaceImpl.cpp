@@ -1,4 +1,5 @@
-//===- BufferizableOpInterfaceImpl.cpp - NN ops on buffers ------------------===//
+//===- BufferizableOpInterfaceImpl.cpp - NN ops on buffers
+//------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -17,8 +18,7 @@ using namespace twist;
 namespace {
 /// All ops of the dialect read their inputs and write, never read, their init.
 template <typename OpTy>
-struct NNModel
-    : DstBufferizableOpInterfaceExternalModel<NNModel<OpTy>, OpTy> {
+struct NNModel : DstBufferizableOpInterfaceExternalModel<NNModel<OpTy>, OpTy> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &) const {
     return !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);

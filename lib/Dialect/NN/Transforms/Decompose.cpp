@@ -1,4 +1,5 @@
-//===- Decompose.cpp - NN ops as linalg -------------------------------------===//
+//===- Decompose.cpp - NN ops as linalg
+//-------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -121,13 +122,12 @@ static Value decomposeLayerNorm(RewriterBase &b, LayerNormOp op) {
   NormBuilder norm{b, op.getLoc(), op.getInput(), op.getInit()};
   Value mean = norm.meanOf(norm.sumRows(
       {}, [](OpBuilder &, Location, ValueRange x) -> Value { return x[0]; }));
-  Value variance = norm.meanOf(norm.sumRows(
-      mean, [](OpBuilder &b, Location loc, ValueRange x) -> Value {
+  Value variance = norm.meanOf(
+      norm.sumRows(mean, [](OpBuilder &b, Location loc, ValueRange x) -> Value {
         Value d = arith::SubFOp::create(b, loc, x[0], x[1]);
         return arith::MulFOp::create(b, loc, d, d);
       }));
-  AffineMap id =
-      AffineMap::getMultiDimIdentityMap(norm.rank, b.getContext());
+  AffineMap id = AffineMap::getMultiDimIdentityMap(norm.rank, b.getContext());
   AffineMap unit = id.getMinorSubMap(1);
   SmallVector<Value> operands = {op.getInput(), mean, variance, op.getScale()};
   SmallVector<AffineMap> maps = {id, norm.rowMap, norm.rowMap, unit};
@@ -140,10 +140,10 @@ static Value decomposeLayerNorm(RewriterBase &b, LayerNormOp op) {
       operands, maps, op.getInit(), id,
       [&](OpBuilder &b, Location loc, ValueRange x) -> Value {
         Value d = arith::SubFOp::create(b, loc, x[0], x[1]);
-        Value v = arith::AddFOp::create(b, loc, x[2],
-                                        norm.constant(b, loc, epsilon));
-        Value y = arith::DivFOp::create(b, loc, d,
-                                        math::SqrtOp::create(b, loc, v));
+        Value v =
+            arith::AddFOp::create(b, loc, x[2], norm.constant(b, loc, epsilon));
+        Value y =
+            arith::DivFOp::create(b, loc, d, math::SqrtOp::create(b, loc, v));
         y = arith::MulFOp::create(b, loc, y, x[3]);
         return x.size() == 5 ? arith::AddFOp::create(b, loc, y, x[4]) : y;
       });
@@ -151,19 +151,18 @@ static Value decomposeLayerNorm(RewriterBase &b, LayerNormOp op) {
 
 static Value decomposeRMSNorm(RewriterBase &b, RMSNormOp op) {
   NormBuilder norm{b, op.getLoc(), op.getInput(), op.getInit()};
-  Value square = norm.meanOf(norm.sumRows(
-      {}, [](OpBuilder &b, Location loc, ValueRange x) -> Value {
+  Value square = norm.meanOf(
+      norm.sumRows({}, [](OpBuilder &b, Location loc, ValueRange x) -> Value {
         return arith::MulFOp::create(b, loc, x[0], x[0]);
       }));
-  AffineMap id =
-      AffineMap::getMultiDimIdentityMap(norm.rank, b.getContext());
+  AffineMap id = AffineMap::getMultiDimIdentityMap(norm.rank, b.getContext());
   double epsilon = op.getEpsilon().convertToDouble();
   return norm.elementwise(
       {op.getInput(), square, op.getScale()},
       {id, norm.rowMap, id.getMinorSubMap(1)}, op.getInit(), id,
       [&](OpBuilder &b, Location loc, ValueRange x) -> Value {
-        Value v = arith::AddFOp::create(b, loc, x[1],
-                                        norm.constant(b, loc, epsilon));
+        Value v =
+            arith::AddFOp::create(b, loc, x[1], norm.constant(b, loc, epsilon));
         Value y = arith::DivFOp::create(b, loc, x[0],
                                         math::SqrtOp::create(b, loc, v));
         return arith::MulFOp::create(b, loc, y, x[2]);
@@ -219,15 +218,15 @@ FailureOr<Value> nn::decompose(RewriterBase &rewriter, Operation *op) {
   OpBuilder::InsertionGuard guard(rewriter);
   rewriter.setInsertionPoint(op);
   return TypeSwitch<Operation *, FailureOr<Value>>(op)
-      .Case([&](LayerNormOp norm) { return decomposeLayerNorm(rewriter, norm); })
+      .Case(
+          [&](LayerNormOp norm) { return decomposeLayerNorm(rewriter, norm); })
       .Case([&](RMSNormOp norm) { return decomposeRMSNorm(rewriter, norm); })
       .Case([&](GatherOp gather) { return decomposeGather(rewriter, gather); })
       .Default([](Operation *) -> FailureOr<Value> { return failure(); });
 }
 
 namespace {
-struct NNDecomposePass
-    : nn::impl::NNDecomposePassBase<NNDecomposePass> {
+struct NNDecomposePass : nn::impl::NNDecomposePassBase<NNDecomposePass> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
