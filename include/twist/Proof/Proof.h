@@ -1,0 +1,117 @@
+//===- Proof.h - That a sliced model equals the masked one ------*- C++ -*-===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+// Three statements, each about outputs on random inputs:
+//   poison  NaN in the weights of removed units changes no bit of the masked
+//           model's outputs;
+//   equal   sliced and masked model agree: in f64 to 1e-12 of the largest
+//           output; in f32 within 8 times the larger of both sides' own errors
+//           against f64, or 4 ulp of the largest output; integers exactly;
+//   acts    the mask changes an output of the dense model.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_PROOF_PROOF_H
+#define TWIST_PROOF_PROOF_H
+
+#include "twist/Dialect/Twist/Transforms/Slice.h"
+
+#include "llvm/ADT/StringMap.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace twist::proof {
+
+/// A tensor of an input or output: row-major, elements as in
+/// weights::storedBytes (bool a byte).
+struct HostTensor {
+  std::string name;
+  mlir::Type elementType;
+  llvm::SmallVector<int64_t> shape;
+  std::vector<char> bytes;
+
+  int64_t numElements() const;
+};
+
+/// The elements as doubles; reports a type that has no such form at `loc`.
+mlir::FailureOr<std::vector<double>> toDoubles(const HostTensor &tensor,
+                                               mlir::Location loc);
+/// The tensor with another element type.
+mlir::FailureOr<HostTensor> convert(const HostTensor &tensor,
+                                    mlir::Type elementType, mlir::Location loc);
+/// What is left of a tensor after the cut of an interface.
+mlir::FailureOr<HostTensor> select(const HostTensor &tensor,
+                                   const axes::CutInterface &cut,
+                                   mlir::Location loc);
+
+struct InputOptions {
+  /// Sizes of symbolic dimensions; those not named get small different ones.
+  llvm::StringMap<int64_t> dims;
+  uint64_t seed = 0;
+};
+
+/// Inputs for the main function of a normalised module: floats are normal;
+/// integers that reach the indices of a lookup are rows of the smallest table,
+/// other integers and bools are a mask, ones with some zeros at row ends.
+mlir::FailureOr<std::vector<HostTensor>>
+randomInputs(mlir::ModuleOp module, const InputOptions &options);
+
+/// One statement about one output.
+struct Verdict {
+  std::string proof;  ///< "poison", "equal f64", "equal f32", "acts"
+  std::string output; ///< empty: about all of them
+  double difference = 0;
+  double allowed = 0;
+  double largest = 0;
+  bool holds = false;
+  std::string why; ///< of a failure
+};
+
+/// Whether two results are the same bytes.
+Verdict comparePoisoned(const HostTensor &masked, const HostTensor &poisoned);
+/// Two f64 results (or any type, if integer).
+mlir::FailureOr<Verdict> compareDouble(const HostTensor &sliced,
+                                       const HostTensor &masked,
+                                       mlir::Location loc);
+/// Two f32 results, each with its own f64 version.
+mlir::FailureOr<Verdict> compareSingle(const HostTensor &sliced,
+                                       const HostTensor &masked,
+                                       const HostTensor &slicedDouble,
+                                       const HostTensor &maskedDouble,
+                                       mlir::Location loc);
+/// Whether some output differs from the dense model's.
+Verdict compareDense(llvm::ArrayRef<HostTensor> dense,
+                     llvm::ArrayRef<HostTensor> masked);
+
+/// Runs a module of ONNX ops on inputs in the order of its arguments; gives
+/// outputs in the order of its results. Reports what fails.
+using Runner = std::function<mlir::FailureOr<std::vector<HostTensor>>(
+    mlir::ModuleOp, llvm::ArrayRef<HostTensor>)>;
+
+/// The four models, normalised, without gates, in their own precision.
+struct ProofModels {
+  mlir::ModuleOp dense, masked, poisoned, sliced;
+  /// Inputs and outputs that are smaller in `sliced`.
+  llvm::ArrayRef<axes::CutInterface> interface;
+};
+
+/// Makes the f64 form of a module, in place; reports what fails.
+using ToDouble = std::function<llvm::LogicalResult(mlir::ModuleOp)>;
+
+/// Runs the models and makes every statement; fails only if something could not
+/// be run.
+mlir::FailureOr<std::vector<Verdict>> prove(const ProofModels &models,
+                                            const InputOptions &inputs,
+                                            const Runner &run,
+                                            const ToDouble &toDouble);
+
+/// Prints a table, one statement a line.
+void print(llvm::ArrayRef<Verdict> verdicts, llvm::raw_ostream &os);
+
+} // namespace twist::proof
+
+#endif // TWIST_PROOF_PROOF_H
