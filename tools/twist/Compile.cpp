@@ -1,4 +1,4 @@
-//===- Compile.cpp - twist compile ------------------------------------------------===//
+//===- Compile.cpp - twist compile ------------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -7,4 +7,136 @@
 
 #include "Commands.h"
 
-int twist::tools::compileMain(int argc, char **argv) { return 1; }
+#include "twist/Pipeline/Compile.h"
+#include "twist/Pipeline/InitAll.h"
+#include "twist/Pipeline/Load.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/Format.h"
+
+#include <chrono>
+
+using namespace mlir;
+namespace cl = llvm::cl;
+
+namespace {
+/// Prints each stage with the time it took.
+class Progress {
+public:
+  explicit Progress(bool quiet) : quiet(quiet) {}
+  ~Progress() { finish(); }
+
+  void begin(StringRef next) {
+    finish();
+    stage = next.str();
+    start = std::chrono::steady_clock::now();
+    if (!quiet)
+      llvm::errs() << stage << " ... ";
+  }
+  void finish() {
+    std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    if (!stage.empty() && !quiet)
+      llvm::errs() << llvm::format("%.2f s\n", took.count());
+    stage.clear();
+  }
+
+private:
+  bool quiet;
+  std::string stage;
+  std::chrono::steady_clock::time_point start;
+};
+} // namespace
+
+/// NAME=SIZE
+static bool parseDims(const std::vector<std::string> &arguments,
+                      std::vector<std::pair<std::string, int64_t>> &dims) {
+  for (StringRef argument : arguments) {
+    auto [name, text] = argument.rsplit('=');
+    int64_t size;
+    if (name.empty() || text.getAsInteger(10, size) || size < 1) {
+      llvm::errs() << "error: '--dim " << argument
+                   << "' is not NAME=SIZE with a positive size\n";
+      return false;
+    }
+    dims.emplace_back(name.str(), size);
+  }
+  return true;
+}
+
+int twist::tools::compileMain(int argc, char **argv) {
+  cl::OptionCategory category("Options of twist compile");
+  cl::opt<std::string> input(cl::Positional, cl::Required,
+                             cl::desc("MODEL.onnx"), cl::cat(category));
+  cl::opt<std::string> output("o", cl::Required, cl::value_desc("NAME"),
+                              cl::desc("Write NAME.so, NAME.weights, NAME.card.json"),
+                              cl::cat(category));
+  cl::opt<std::string> ticket("ticket", cl::value_desc("T.json"),
+                              cl::desc("Slice by this ticket first"),
+                              cl::cat(category));
+  cl::opt<bool> anyWeights("any-weights",
+                           cl::desc("Take a ticket made for other weights"),
+                           cl::cat(category));
+  cl::list<std::string> dims("dim", cl::value_desc("NAME=SIZE"),
+                             cl::desc("Fix the size of a symbolic dimension"),
+                             cl::cat(category));
+  cl::opt<std::string> precision(
+      "precision", cl::value_desc("f64|f32"),
+      cl::desc("Type of all floating-point tensors (default: the model's)"),
+      cl::cat(category));
+  cl::opt<std::string> cpu("mcpu", cl::value_desc("CPU"), cl::init("native"),
+                           cl::desc("Processor to compile for"),
+                           cl::cat(category));
+  cl::opt<EmitKind> emit(
+      "emit", cl::desc("What to write"), cl::init(EmitKind::SharedObject),
+      cl::values(clEnumValN(EmitKind::SharedObject, "so", "a shared object"),
+                 clEnumValN(EmitKind::Executable, "exe",
+                            "an executable with the options of twist run"),
+                 clEnumValN(EmitKind::Object, "obj", "an object file"),
+                 clEnumValN(EmitKind::LLVM, "llvm", "optimised LLVM IR"),
+                 clEnumValN(EmitKind::MLIR, "mlir", "LLVM dialect")),
+      cl::cat(category));
+  cl::opt<bool> loops("loops",
+                      cl::desc("Scalar loops in place of vectorised kernels"),
+                      cl::cat(category));
+  cl::opt<std::string> reproducer(
+      "reproducer", cl::value_desc("FILE.mlir"),
+      cl::desc("Where a failing pass leaves its input"), cl::cat(category));
+  cl::opt<bool> quiet("quiet", cl::desc("No progress"), cl::cat(category));
+  cl::HideUnrelatedOptions(category);
+  cl::ParseCommandLineOptions(argc, argv, "Makes a native program of a model\n");
+
+  CompileOptions options;
+  options.cpu = cpu;
+  options.precision = precision;
+  options.loops = loops;
+  options.emit = emit;
+  options.output = output;
+  options.reproducer = reproducer;
+  if (!precision.empty() && precision != "f32" && precision != "f64") {
+    llvm::errs() << "error: --precision is f64 or f32, not '" << precision
+                 << "'\n";
+    return 1;
+  }
+  if (!parseDims(dims, options.dims))
+    return 1;
+  Progress progress(quiet);
+  options.progress = [&](StringRef stage) { progress.begin(stage); };
+
+  DialectRegistry registry;
+  registerAllDialects(registry);
+  registerAllPasses();
+  MLIRContext context(registry);
+  progress.begin("reading");
+  ModelOptions model;
+  model.ticket = ticket;
+  model.anyWeights = anyWeights;
+  FailureOr<OwningOpRef<ModuleOp>> module =
+      loadForCompilation(input, &context, model, options.card);
+  if (failed(module) || failed(compileToFiles(**module, options))) {
+    // The diagnostics stand on lines of their own.
+    return 1;
+  }
+  progress.finish();
+  return 0;
+}

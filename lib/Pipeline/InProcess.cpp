@@ -1,0 +1,116 @@
+//===- InProcess.cpp - Programs compiled and run at once --------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Pipeline/Compile.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace twist;
+
+CompiledProgram::CompiledProgram(CompiledProgram &&other)
+    : folder(std::exchange(other.folder, "")),
+      program(std::exchange(other.program, nullptr)) {}
+
+CompiledProgram::~CompiledProgram() {
+  twist_program_close(program);
+  if (!folder.empty())
+    llvm::sys::fs::remove_directories(folder);
+}
+
+FailureOr<CompiledProgram> twist::compileInProcess(ModuleOp module,
+                                                   CompileOptions options) {
+  CompiledProgram result;
+  SmallString<128> folder;
+  if (llvm::sys::fs::createUniqueDirectory("twist", folder))
+    return module.emitError("cannot create a temporary folder");
+  result.folder = folder.str().str();
+  llvm::sys::path::append(folder, "program");
+  options.output = folder.str().str();
+  options.emit = EmitKind::SharedObject;
+  if (failed(compileToFiles(module, options)))
+    return failure();
+  twist_error error;
+  if (twist_program_load(options.output.c_str(), 0, &result.program, &error))
+    return module.emitError(error.message);
+  return FailureOr<CompiledProgram>(std::move(result));
+}
+
+static LogicalResult checkInputs(const twist_program *program,
+                                 ArrayRef<HostTensor> inputs, Location loc) {
+  if (inputs.size() != twist_program_input_count(program))
+    return emitError(loc) << "the program takes "
+                          << twist_program_input_count(program)
+                          << " inputs, given are " << inputs.size();
+  for (auto [index, input] : llvm::enumerate(inputs)) {
+    const twist_tensor_info *info = twist_program_input(program, index);
+    if (input.type != info->type ||
+        input.dims.size() != static_cast<size_t>(info->rank))
+      return emitError(loc)
+             << "input '" << info->name << "' takes "
+             << twist_type_name(static_cast<twist_type>(info->type)) << " and "
+             << info->rank << " dimensions, given is "
+             << twist_type_name(input.type) << " and " << input.dims.size();
+  }
+  return success();
+}
+
+/// Outputs with memory for these inputs.
+static FailureOr<std::vector<HostTensor>>
+makeOutputs(const twist_program *program, ArrayRef<HostTensor> inputs,
+            Location loc) {
+  std::vector<HostTensor> outputs(twist_program_output_count(program));
+  SmallVector<const int64_t *> inputDims;
+  SmallVector<int64_t *> outputDims;
+  for (const HostTensor &input : inputs)
+    inputDims.push_back(input.dims.data());
+  for (auto [index, output] : llvm::enumerate(outputs)) {
+    const twist_tensor_info *info = twist_program_output(program, index);
+    output.type = static_cast<twist_type>(info->type);
+    output.dims.resize(info->rank);
+    outputDims.push_back(output.dims.data());
+  }
+  twist_error error;
+  if (twist_program_output_dims(program, inputDims.data(), outputDims.data(),
+                                &error))
+    return emitError(loc) << error.message;
+  for (HostTensor &output : outputs) {
+    size_t bytes = twist_type_size(output.type);
+    for (int64_t size : output.dims)
+      bytes *= size;
+    output.data.resize(bytes);
+  }
+  return outputs;
+}
+
+static twist_buffer bufferOf(const HostTensor &tensor) {
+  return {const_cast<char *>(tensor.data.data()), tensor.data.size(),
+          tensor.dims.data()};
+}
+
+FailureOr<std::vector<HostTensor>>
+CompiledProgram::run(ArrayRef<HostTensor> inputs, Location loc,
+                     int threads) const {
+  if (failed(checkInputs(program, inputs, loc)))
+    return failure();
+  FailureOr<std::vector<HostTensor>> outputs =
+      makeOutputs(program, inputs, loc);
+  if (failed(outputs))
+    return failure();
+  twist_error error;
+  twist_session *created;
+  if (twist_session_create(program, threads, &created, &error))
+    return emitError(loc) << error.message;
+  std::unique_ptr<twist_session, decltype(&twist_session_close)> session(
+      created, twist_session_close);
+  auto in = llvm::map_to_vector(inputs, bufferOf);
+  auto out = llvm::map_to_vector(*outputs, bufferOf);
+  if (twist_session_run(session.get(), in.data(), out.data(), &error))
+    return emitError(loc) << error.message;
+  return outputs;
+}

@@ -1,0 +1,72 @@
+//===- Card.cpp - What an artefact is, for people ---------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Target/Object/Card.h"
+
+#include "twist/Codegen/CPU/Program/Passes.h"
+#include "twist/Runtime/Program.h"
+
+using namespace mlir;
+using namespace twist;
+using namespace twist::object;
+
+/// {"name", "type", "dims": sizes and symbols}
+static llvm::json::Value describe(DictionaryAttr tensor) {
+  llvm::json::Array dims;
+  auto symbols = tensor.getAs<ArrayAttr>("symbols");
+  for (auto [index, size] : llvm::enumerate(
+           tensor.getAs<DenseI64ArrayAttr>("dims").asArrayRef())) {
+    StringRef symbol = cast<StringAttr>(symbols[index]).getValue();
+    if (size >= 0)
+      dims.push_back(size);
+    else
+      dims.push_back(symbol.empty() ? "?" : symbol);
+  }
+  return llvm::json::Object{
+      {"name", tensor.getAs<StringAttr>("name").getValue()},
+      {"type", tensor.getAs<StringAttr>("type").getValue()},
+      {"dims", std::move(dims)}};
+}
+
+static llvm::json::Array describeAll(ArrayAttr tensors) {
+  llvm::json::Array result;
+  for (Attribute tensor : tensors)
+    result.push_back(describe(cast<DictionaryAttr>(tensor)));
+  return result;
+}
+
+static int64_t countParameters(ModuleOp module) {
+  int64_t count = 0;
+  if (auto entries =
+          module->getAttrOfType<ArrayAttr>(cpu::program::weightsAttr))
+    for (Attribute entry : entries)
+      count += cast<RankedTensorType>(cast<DictionaryAttr>(entry)
+                                          .getAs<TypeAttr>("type")
+                                          .getValue())
+                   .getNumElements();
+  return count;
+}
+
+void twist::object::printCard(llvm::raw_ostream &os, ModuleOp module,
+                              const WeightsFile &weights, const Target &target,
+                              const llvm::json::Object &extra) {
+  auto interface =
+      module->getAttrOfType<DictionaryAttr>(cpu::program::interfaceAttr);
+  llvm::json::Object card{
+      {"version", 1},
+      {"abi_version", int64_t(TWIST_ABI_VERSION)},
+      {"inputs", describeAll(interface.getAs<ArrayAttr>("inputs"))},
+      {"outputs", describeAll(interface.getAs<ArrayAttr>("outputs"))},
+      {"parameters", countParameters(module)},
+      {"weights", llvm::json::Object{{"bytes", int64_t(weights.bytes)},
+                                     {"sha256", toHex(weights.sha256)}}},
+      {"target", llvm::json::Object{{"cpu", target.cpu},
+                                    {"features", target.requiredFeatures}}}};
+  for (const auto &[key, value] : extra)
+    card[key] = value;
+  os << llvm::formatv("{0:2}", llvm::json::Value(std::move(card))) << "\n";
+}

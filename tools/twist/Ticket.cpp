@@ -1,0 +1,162 @@
+//===- Ticket.cpp - twist ticket
+//--------------------------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Commands.h"
+
+#include "twist/Dialect/Twist/Transforms/Fingerprint.h"
+#include "twist/Pipeline/InitAll.h"
+#include "twist/Pipeline/Model.h"
+#include "twist/Ticket/Policy.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+using namespace mlir;
+using namespace twist;
+namespace cl = llvm::cl;
+
+/// "2,2": so many first and last layers.
+static bool parsePins(StringRef text, PolicyOptions &options) {
+  if (text.empty())
+    return true;
+  auto [first, last] = text.split(',');
+  return !first.getAsInteger(10, options.pinFirst) &&
+         !last.getAsInteger(10, options.pinLast);
+}
+
+static void printRows(ArrayRef<PolicyRow> rows, const PolicyOptions &options) {
+  llvm::outs() << llvm::format("%-12s %8s %8s %6s  %s\n", "axis", "units",
+                               "kept", "group", "name");
+  for (const PolicyRow &row : rows) {
+    std::string axis = row.axis.kind + "." + std::to_string(row.axis.index);
+    llvm::outs() << llvm::format("%-12s %8lld %8lld %6lld  ", axis.c_str(),
+                                 (long long)row.axis.units, (long long)row.kept,
+                                 (long long)row.group)
+                 << row.axis.name();
+    if (row.pinned)
+      llvm::outs() << "  (pinned)";
+    if (row.kept != row.unrounded)
+      llvm::outs() << "  (" << row.unrounded << " rounded to a multiple of "
+                   << options.roundTo << ")";
+    llvm::outs() << "\n";
+  }
+}
+
+static LogicalResult write(const Ticket &ticket, StringRef path, Location loc) {
+  std::string temporary = (path + ".tmp").str();
+  std::error_code error;
+  llvm::ToolOutputFile file(temporary, error, llvm::sys::fs::OF_Text);
+  if (!error) {
+    writeTicket(ticket, file.os());
+    file.os().flush();
+    error = file.os().error();
+    file.os().clear_error();
+  }
+  if (!error)
+    error = llvm::sys::fs::rename(temporary, path);
+  if (error)
+    return emitError(loc) << "cannot write '" << path
+                          << "': " << error.message();
+  file.keep();
+  return success();
+}
+
+int twist::tools::ticketMain(int argc, char **argv) {
+  cl::OptionCategory category("Options of twist ticket");
+  cl::opt<std::string> model(cl::Positional, cl::Required,
+                             cl::desc("MODEL.onnx"), cl::cat(category));
+  cl::opt<std::string> output("o", cl::Required, cl::value_desc("T.json"),
+                              cl::desc("The ticket to write"),
+                              cl::cat(category));
+  cl::opt<double> kappa("kappa", cl::init(0.5), cl::cat(category),
+                        cl::desc("Kept fraction of each axis (default 0.5)"));
+  cl::opt<TicketPolicy> policy(
+      "policy", cl::desc("Which units are kept"), cl::cat(category),
+      cl::init(TicketPolicy::Random),
+      cl::values(clEnumValN(TicketPolicy::Random, "random",
+                            "drawn by --seed, layer by layer (default)"),
+                 clEnumValN(TicketPolicy::Magnitude, "magnitude",
+                            "those with the largest weights"),
+                 clEnumValN(TicketPolicy::First, "first", "the first ones")));
+  cl::list<std::string> kinds(
+      "axes", cl::CommaSeparated, cl::value_desc("KINDS"), cl::cat(category),
+      cl::desc("Kinds to cut (default: heads or KV groups, FFN units, "
+               "channels)"));
+  cl::opt<int64_t> group("group", cl::init(1), cl::cat(category),
+                         cl::desc("FFN units and channels a group"));
+  cl::opt<int64_t> roundTo(
+      "round-to", cl::init(1), cl::cat(category),
+      cl::desc("Keep FFN units and channels in multiples of this"));
+  cl::opt<std::string> pins("pin-layers", cl::value_desc("FIRST,LAST"),
+                            cl::cat(category),
+                            cl::desc("Leave so many layers at each end whole"));
+  cl::opt<uint64_t> seed("seed", cl::init(0), cl::cat(category),
+                         cl::desc("Seed of the policy random (default 0)"));
+  cl::list<std::string> state(
+      "state", cl::CommaSeparated, cl::value_desc("past.*=present.*"),
+      cl::cat(category), cl::desc("Inputs and outputs that hold state"));
+  cl::HideUnrelatedOptions(category);
+  cl::ParseCommandLineOptions(argc, argv, "Makes a ticket for a model\n");
+
+  PolicyOptions options;
+  options.policy = policy;
+  options.kappa = kappa;
+  options.kinds.assign(kinds.begin(), kinds.end());
+  options.group = group;
+  options.roundTo = roundTo;
+  options.seed = seed;
+  if (!parsePins(pins, options)) {
+    llvm::errs() << "error: --pin-layers is not FIRST,LAST: '" << pins << "'\n";
+    return 1;
+  }
+
+  DialectRegistry registry;
+  registerAllDialects(registry);
+  registerAllPasses();
+  MLIRContext context(registry);
+  LoadOptions load;
+  load.hashes = true;
+  load.state.assign(state.begin(), state.end());
+  FailureOr<OwningOpRef<ModuleOp>> module =
+      loadModelWithAxes(model, &context, load);
+  if (failed(module))
+    return 1;
+
+  Location loc = FileLineColLoc::get(&context, model, 0, 0);
+  llvm::StringMap<std::vector<double>> magnitudes;
+  if (options.policy == TicketPolicy::Magnitude) {
+    auto scores = unitMagnitudes(**module, load.state);
+    if (failed(scores))
+      return 1;
+    magnitudes = std::move(*scores);
+  }
+  std::vector<PolicyRow> rows;
+  FailureOr<Ticket> ticket = makeTicket(
+      axes::axesOf(**module), options,
+      [&](const AxisInfo &axis) -> FailureOr<std::vector<double>> {
+        return magnitudes[axis.symbol];
+      },
+      rows, loc);
+  if (failed(ticket))
+    return 1;
+  axes::stampModel(**module, *ticket);
+  ticket->provenance = llvm::json::Object{
+      {"made_by", "twist ticket"},
+      {"policy", policy == TicketPolicy::Random      ? "random"
+                 : policy == TicketPolicy::Magnitude ? "magnitude"
+                                                     : "first"},
+      {"kappa", double(kappa)},
+      {"seed", int64_t(seed)}};
+  if (failed(write(*ticket, output, loc)))
+    return 1;
+  printRows(rows, options);
+  return 0;
+}
