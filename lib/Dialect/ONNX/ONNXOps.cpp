@@ -74,6 +74,57 @@ ElementsAttr twist::onnx::constantOf(Value value) {
 }
 
 //===----------------------------------------------------------------------===//
+// Verifiers
+//===----------------------------------------------------------------------===//
+
+LogicalResult twist::onnx::verifyAxisInRange(Operation *op) {
+  auto axis = op->getAttrOfType<IntegerAttr>("axis");
+  if (!axis || op->getNumOperands() == 0)
+    return success();
+  auto type = dyn_cast<RankedTensorType>(op->getOperand(0).getType());
+  if (!type)
+    return success();
+  // Flatten's axis stands between dimensions, so that it may be the rank.
+  int64_t value = axis.getValue().getSExtValue(), rank = type.getRank();
+  int64_t end = rank + (isa<FlattenOp>(op) ? 1 : 0);
+  if (value >= -rank && value < end)
+    return success();
+  return op->emitOpError("axis ") << value << " is out of range for " << type;
+}
+
+LogicalResult ConstantOp::verify() {
+  if (getValue().getType() == getType())
+    return success();
+  return emitOpError("has a value of type ")
+         << getValue().getType() << ", not " << getType();
+}
+
+LogicalResult CastOp::verify() {
+  Type target = elementTypeOf(getContext(), getTo());
+  if (!target)
+    return emitOpError("casts to ") << getTo() << ", which is no data type";
+  auto type = dyn_cast<TensorType>(getType());
+  if (!type || type.getElementType() == target)
+    return success();
+  return emitOpError("casts to ") << target << ", but its result is " << type;
+}
+
+LogicalResult TransposeOp::verify() {
+  std::optional<ArrayRef<int64_t>> perm = getPerm();
+  if (!perm)
+    return success();
+  SmallVector<int64_t> sorted(*perm);
+  llvm::sort(sorted);
+  if (!llvm::equal(sorted, llvm::seq<int64_t>(sorted.size())))
+    return emitOpError("perm is no permutation");
+  auto type = dyn_cast<RankedTensorType>(getX().getType());
+  if (type && static_cast<size_t>(type.getRank()) != perm->size())
+    return emitOpError("perm is for rank ")
+           << perm->size() << ", its operand is " << type;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
 // Folds
 //===----------------------------------------------------------------------===//
 

@@ -29,6 +29,17 @@ namespace twist::onnx {
 template <typename ConcreteOp>
 class Elementwise : public mlir::OpTrait::TraitBase<ConcreteOp, Elementwise> {};
 
+llvm::LogicalResult verifyAxisInRange(mlir::Operation *op);
+
+/// An `axis` attribute counts dimensions of the first operand.
+template <typename ConcreteOp>
+class AxisInRange : public mlir::OpTrait::TraitBase<ConcreteOp, AxisInRange> {
+public:
+  static llvm::LogicalResult verifyTrait(mlir::Operation *op) {
+    return verifyAxisInRange(op);
+  }
+};
+
 } // namespace twist::onnx
 
 #define GET_TYPEDEF_CLASSES

@@ -30,10 +30,16 @@ defvar ONNX_OptInt = OptionalAttr<SI64Attr>;
 defvar ONNX_OptInts = OptionalAttr<DenseI64ArrayAttr>;
 defvar ONNX_OptFloat = OptionalAttr<F32Attr>;
 
+// An `axis` attribute counts dimensions of the first operand.
+def ONNX_AxisInRange : NativeOpTrait<"AxisInRange"> {
+  let cppNamespace = "::twist::onnx";
+}
+
 // Every typed op says how its dimensions relate (lib/Dialect/ONNX/Relations*.cpp).
 class ONNX_Op<string mnemonic, list<Trait> traits = []>
     : Op<ONNX_Dialect, mnemonic,
-         traits # [DeclareOpInterfaceMethods<DimensionRelationsOpInterface, ["declareRelations"]>]> {
+         traits # [ONNX_AxisInRange,
+                   DeclareOpInterfaceMethods<DimensionRelationsOpInterface, ["declareRelations"]>]> {
   let assemblyFormat = "operands attr-dict `:` functional-type(operands, results)";
 }
 
@@ -137,6 +143,7 @@ def ONNX_ConstantOp : ONNX_Op<"Constant", [Pure]> {
   let results = (outs ONNX_Value:$output);
   let assemblyFormat = "attr-dict `:` type($output)";
   let extraClassDefinition = ONNX_RelateBy<"relateConstant">.definition;
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -160,6 +167,7 @@ def ONNX_SeluOp : ONNX_MapOp<"Selu", (ins ONNX_Float<"1.67326319217681884765625"
 def ONNX_SwishOp : ONNX_MapOp<"Swish", (ins ONNX_Float<"1.0">:$alpha)>;
 def ONNX_ThresholdedReluOp : ONNX_MapOp<"ThresholdedRelu", (ins ONNX_Float<"1.0">:$alpha)>;
 def ONNX_CastOp : ONNX_MapOp<"Cast", (ins SI64Attr:$to, ONNX_Int<"1">:$saturate)> {
+  let hasVerifier = 1;
   let hasFolder = 1;
 }
 def ONNX_IdentityOp : ONNX_MapOp<"Identity"> {
@@ -240,6 +248,7 @@ def ONNX_ReshapeOp : ONNX_Op<"Reshape", [Pure]> {
 }
 def ONNX_FlattenOp : ONNX_UnaryOp<"Flatten", (ins ONNX_Int<"1">:$axis)>;
 def ONNX_TransposeOp : ONNX_UnaryOp<"Transpose", (ins ONNX_OptInts:$perm)> {
+  let hasVerifier = 1;
   let hasFolder = 1;
 }
 def ONNX_SqueezeOp : ONNX_Op<"Squeeze", [Pure]> {

@@ -49,6 +49,10 @@ private:
 };
 } // namespace
 
+static bool isONNX(Operation *op) {
+  return isa_and_nonnull<ONNXDialect>(op->getDialect());
+}
+
 static std::string describe(ArrayRef<SizeExpr> dims) {
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -80,23 +84,55 @@ std::optional<SmallVector<int64_t>> Refiner::constants(Value value) {
   return values;
 }
 
-static bool isONNX(Operation *op) {
-  return isa_and_nonnull<ONNXDialect>(op->getDialect());
+/// The element type a typed op gives its first result, where the file gives no
+/// type (behind nodes of unknown domains).
+static Type inferElementType(Operation *op) {
+  auto elementOf = [](Value value) -> Type {
+    auto tensor = dyn_cast<TensorType>(value.getType());
+    return tensor ? tensor.getElementType() : Type();
+  };
+  Builder builder(op->getContext());
+  if (isa<EqualOp, GreaterOp, GreaterOrEqualOp, LessOp, LessOrEqualOp, IsNaNOp,
+          IsInfOp>(op))
+    return builder.getI1Type();
+  if (isa<ShapeOp, SizeOp, ArgMaxOp, ArgMinOp>(op))
+    return builder.getI64Type();
+  if (auto cast = dyn_cast<CastOp>(op))
+    return elementTypeOf(op->getContext(), cast.getTo());
+  if (auto filled = dyn_cast<ConstantOfShapeOp>(op))
+    return filled.getValue() ? filled.getValue()->getElementType()
+                             : builder.getF32Type();
+  if (auto where = dyn_cast<WhereOp>(op))
+    return elementOf(where.getX());
+  bool typed = isONNX(op) && !isa<NodeOp>(op) && op->getNumOperands();
+  return typed ? elementOf(op->getOperand(0)) : Type();
+}
+
+/// The element type of `value`, inferred if it has none yet.
+static Type elementTypeOf(OpResult value) {
+  if (auto tensor = dyn_cast<TensorType>(value.getType()))
+    return tensor.getElementType();
+  auto opaque = dyn_cast<onnx::OpaqueType>(value.getType());
+  bool norm = isa<LayerNormalizationOp>(value.getOwner());
+  if (!opaque || !opaque.getProto().empty() ||
+      (norm && value.getResultNumber()))
+    return nullptr;
+  return inferElementType(value.getOwner());
 }
 
 bool Refiner::refineTypes(Operation *op) {
   bool changed = false;
-  for (Value result : op->getResults()) {
-    auto type = dyn_cast<TensorType>(result.getType());
-    if (!type || !shapes.hasRank(result))
+  for (OpResult result : op->getResults()) {
+    Type element = elementTypeOf(result);
+    if (!element || !shapes.hasRank(result))
       continue;
     SmallVector<int64_t> sizes;
     for (const SizeExpr &size : shapes.dimsOf(result))
       sizes.push_back(size.constant() && *size.constant() >= 0
                           ? *size.constant()
                           : ShapedType::kDynamic);
-    auto refined = RankedTensorType::get(sizes, type.getElementType());
-    if (refined == type)
+    auto refined = RankedTensorType::get(sizes, element);
+    if (refined == result.getType())
       continue;
     result.setType(refined);
     ++counts.types;
@@ -294,24 +330,25 @@ static void updateSignature(func::FuncOp function) {
       function.getContext(), function.getArgumentTypes(), results));
 }
 
-/// Every op whose operands have ranks and whose results have none.
+/// Typed ops whose operands have ranks and whose results have none. What an
+/// unknown node gives may have none, nor what follows from that.
 static LogicalResult checkRanks(func::FuncOp function) {
   auto hasNone = [](Value value) {
-    return isa<UnrankedTensorType>(value.getType());
+    return isa<UnrankedTensorType, onnx::OpaqueType>(value.getType());
   };
   bool ok = true;
   for (BlockArgument argument : function.getArguments())
-    if (hasNone(argument)) {
+    if (isa<UnrankedTensorType>(argument.getType())) {
       function.emitError("argument #")
           << argument.getArgNumber() << " has no rank";
       ok = false;
     }
   function.getBody().walk([&](Operation *op) {
-    if (!llvm::any_of(op->getResults(), hasNone))
+    if (isa<NodeOp>(op) || llvm::none_of(op->getResults(), hasNone) ||
+        llvm::any_of(op->getOperands(), hasNone))
       return;
+    op->emitError("the rank of its result does not follow from the graph");
     ok = false;
-    if (llvm::none_of(op->getOperands(), hasNone))
-      op->emitError("the rank of its result does not follow from the graph");
   });
   return success(ok);
 }
