@@ -8,11 +8,13 @@
 #include "twist/Pipeline/InitAll.h"
 
 #include "twist/Codegen/CPU/CPU.h"
+#include "twist/Codegen/CPU/Passes.h"
 #include "twist/Codegen/CPU/Program/Passes.h"
 #include "twist/Conversion/ONNXToLinalg/ONNXToLinalg.h"
 #include "twist/Dialect/NN/Transforms.h"
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/ONNX/Transforms/Passes.h"
+#include "twist/Dialect/Twist/Transforms/Passes.h"
 #include "twist/Dialect/Twist/Twist.h"
 #include "twist/Dialect/Weights/Weights.h"
 #include "twist/Pipeline/CPU.h"
@@ -27,15 +29,18 @@ void twist::registerAllDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllExtensions(registry);
   registry.insert<axes::TwistDialect, cpu::CPUDialect, nn::NNDialect, onnx::ONNXDialect,
                   weights::WeightsDialect>();
+  cpu::registerKernelBufferization(registry);
   nn::registerBufferizableOpInterfaceExternalModels(registry);
 }
 
 void twist::registerAllPasses() {
   mlir::registerAllPasses();
+  cpu::registerCPUPasses();
   cpu::registerCPUProgramPasses();
   registerCPUPipelines();
   onnx::registerONNXPasses();
   registerModelPipelines();
   nn::registerNNPasses();
+  axes::registerTwistPasses();
   registerONNXToLinalgPasses();
 }
