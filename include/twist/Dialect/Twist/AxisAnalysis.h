@@ -45,6 +45,13 @@ struct AxisPlace {
   bool operator==(const AxisPlace &) const = default;
 };
 
+/// An operand that is summed away over a dimension.
+struct AxisSink {
+  mlir::OpOperand *operand;
+  int64_t dim;
+  bool operator==(const AxisSink &) const = default;
+};
+
 struct Axis {
   /// Symbol of the twist.axis: kind and index ("head_0").
   std::string symbol;
@@ -57,7 +64,7 @@ struct Axis {
   /// make it first, so sources[0] is its name for people.
   llvm::SmallVector<std::string> sources;
   /// The operands that are summed away over the axis, both of a contraction.
-  llvm::SmallVector<mlir::OpOperand *> sinks;
+  llvm::SmallVector<AxisSink> sinks;
   /// Ops whose result holds a size that a cut of the axis changes.
   llvm::SmallVector<mlir::Operation *> reads;
 };
@@ -76,6 +83,10 @@ struct RefusedClass {
   };
   llvm::SmallVector<Reason> reasons;
 };
+
+/// On a module: state pairs given to discovery, which hold for every later
+/// analysis too. An array of strings as in AxisAnalysisOptions::state.
+inline constexpr llvm::StringLiteral kStateAttr = "twist.state";
 
 struct AxisAnalysisOptions {
   /// State pairs `input=output`, where one `*` may stand for the same text on
@@ -114,6 +125,7 @@ public:
   llvm::ArrayRef<std::pair<unsigned, unsigned>> statePairs() const;
 
   struct Impl;
+  const Impl &implementation() const { return *impl; }
 
 private:
   explicit AxisAnalysis(std::unique_ptr<Impl> impl);

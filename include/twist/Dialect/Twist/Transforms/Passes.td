@@ -20,6 +20,44 @@ def TwistRecordModel : Pass<"twist-record-model", "::mlir::ModuleOp"> {
   ];
 }
 
+def TwistDiscoverAxes : Pass<"twist-discover-axes", "::mlir::ModuleOp"> {
+  let summary = "Find the sets of units that can be removed together; gate them";
+  let description = [{
+    Follows how ops relate dimensions (docs/Rationale-Twist.md). Each axis
+    becomes a `twist.axis`, and every operand that is summed away over it, the
+    rows of weights included, passes a `twist.gate`. A weight used twice that
+    is cut in two ways is loaded twice. Axes and gates already there are found
+    anew.
+
+    ```mlir
+    %h = onnx.MatMul %x, %up : (tensor<?x4xf32>, tensor<4x8xf32>) -> tensor<?x8xf32>
+    %a = onnx.Relu %h : (tensor<?x8xf32>) -> tensor<?x8xf32>
+    %y = onnx.MatMul %a, %down : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32>
+    // becomes
+    twist.axis @ffn_0 {kind = "ffn", index = 0 : i64, units = 8 : i64, sources = ["up:1", "down:0"]}
+    %h = onnx.MatMul %x, %up : (tensor<?x4xf32>, tensor<4x8xf32>) -> tensor<?x8xf32>
+    %a = onnx.Relu %h : (tensor<?x8xf32>) -> tensor<?x8xf32>
+    %g = twist.gate %a by @ffn_0 dim 1 at [#twist.place<offset = 0, outer = 1, units = 8, inner = 1>] : tensor<?x8xf32>
+    %w = twist.gate %down by @ffn_0 dim 0 at [#twist.place<offset = 0, outer = 1, units = 8, inner = 1>] : tensor<8x4xf32>
+    %y = onnx.MatMul %g, %w : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32>
+    ```
+  }];
+  let options = [
+    ListOption<"state", "state", "std::string",
+               "inputs and the outputs that carry them on: `input=output`, one * on both sides">,
+    ListOption<"kinds", "kinds", "std::string",
+               "gate axes of these kinds only (default: all)">,
+    Option<"explain", "explain", "bool", "false",
+           "remark on every set of units that can't be cut, and why">
+  ];
+  let statistics = [
+    Statistic<"numAxes", "axes", "Axes found">,
+    Statistic<"numGates", "gates", "Gates placed">,
+    Statistic<"numCopies", "copies", "Ops copied because their uses are cut apart">,
+    Statistic<"numRefused", "refused", "Sets of units that can't be cut">
+  ];
+}
+
 def TwistApplySubnetwork : Pass<"twist-apply-subnetwork", "::mlir::ModuleOp"> {
   let summary = "Give the model the kept units a ticket names";
   let description = [{

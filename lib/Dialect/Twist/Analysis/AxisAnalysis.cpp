@@ -1,0 +1,331 @@
+//===- AxisAnalysis.cpp - The axes of a graph and where they lie ----------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Dialect/Twist/AxisAnalysis.h"
+
+#include "AxisClasses.h"
+
+#include "twist/Dialect/Twist/Twist.h"
+
+using namespace mlir;
+using namespace twist;
+using namespace twist::axes;
+using Node = AxisGraph::Node;
+
+struct AxisAnalysis::Impl {
+  AxisGraph graph;
+  std::vector<Axis> axes;
+  std::vector<RefusedClass> refused;
+  llvm::DenseMap<Node, unsigned> axisOf;
+  SmallVector<std::pair<unsigned, unsigned>> statePairs;
+  /// Views of each value, in order of making.
+  llvm::DenseMap<Value, SmallVector<View, 1>> views;
+
+  explicit Impl(func::FuncOp function)
+      : graph(function, onnx::SymbolicShapes::compute(function)) {}
+
+  SmallVector<AxisPlace> placesOf(Value value, View view, int64_t dim) const;
+  void judge();
+  void addAxes(ArrayRef<const AtomClass *> found);
+  void addRefused(ArrayRef<const AtomClass *> found);
+  void takeNamesOfGates();
+};
+
+AxisAnalysis::AxisAnalysis(std::unique_ptr<Impl> impl)
+    : impl(std::move(impl)) {}
+AxisAnalysis::AxisAnalysis(AxisAnalysis &&) = default;
+AxisAnalysis &AxisAnalysis::operator=(AxisAnalysis &&) = default;
+AxisAnalysis::~AxisAnalysis() = default;
+
+//===----------------------------------------------------------------------===//
+// State options
+//===----------------------------------------------------------------------===//
+
+/// What `*` stands for if `name` fits `pattern`.
+static std::optional<StringRef> match(StringRef pattern, StringRef name) {
+  auto [prefix, suffix] = pattern.split('*');
+  if (!pattern.contains('*'))
+    return pattern == name ? std::optional<StringRef>("") : std::nullopt;
+  if (name.size() < prefix.size() + suffix.size() ||
+      !name.consume_front(prefix) || !name.consume_back(suffix))
+    return std::nullopt;
+  return name;
+}
+
+static LogicalResult
+addStateOption(func::FuncOp function, StringRef option,
+               SmallVectorImpl<std::pair<unsigned, unsigned>> &pairs) {
+  auto [input, output] = option.split('=');
+  auto name = [&](bool isResult, unsigned i) -> StringRef {
+    auto attr = isResult
+                    ? function.getResultAttrOfType<StringAttr>(i, "onnx.name")
+                    : function.getArgAttrOfType<StringAttr>(i, "onnx.name");
+    return attr ? attr.getValue() : "";
+  };
+  bool any = false;
+  for (unsigned in = 0; in < function.getNumArguments(); ++in) {
+    std::optional<StringRef> star = match(input, name(false, in));
+    for (unsigned out = 0; star && out < function.getNumResults(); ++out) {
+      if (match(output, name(true, out)) != star)
+        continue;
+      any = true;
+      if (llvm::none_of(pairs, [&](auto pair) {
+            return pair.first == in || pair.second == out;
+          }))
+        pairs.push_back({in, out});
+    }
+  }
+  if (!any)
+    return function.emitError()
+           << "state '" << option << "' names no input and output of the model";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Classes to axes
+//===----------------------------------------------------------------------===//
+
+void AxisAnalysis::Impl::addAxes(ArrayRef<const AtomClass *> found) {
+  std::vector<std::string> kinds = kindsOf(graph, found);
+  llvm::StringMap<int64_t> count;
+  for (auto [i, info] : llvm::enumerate(found)) {
+    Axis axis;
+    axis.kind = kinds[i];
+    axis.index = count[axis.kind]++;
+    axis.symbol = axis.kind + "_" + std::to_string(axis.index);
+    axis.units = info->size;
+    for (const AxisGraph::Sink &sink : info->sinks)
+      if (!llvm::is_contained(axis.sinks, AxisSink{sink.operand, sink.dim}))
+        axis.sinks.push_back({sink.operand, sink.dim});
+    axis.reads = info->reads;
+    axisOf[info->atom] = axes.size();
+    axes.push_back(std::move(axis));
+  }
+}
+
+void AxisAnalysis::Impl::addRefused(ArrayRef<const AtomClass *> found) {
+  for (const AtomClass *info : found) {
+    RefusedClass entry;
+    entry.size = info->size;
+    for (const AxisGraph::Barrier &barrier : info->barriers)
+      if (llvm::none_of(entry.reasons, [&](auto &reason) {
+            return reason.text == barrier.text && reason.op == barrier.op;
+          }))
+        entry.reasons.push_back({barrier.op, barrier.text});
+    refused.push_back(std::move(entry));
+  }
+}
+
+void AxisAnalysis::Impl::judge() {
+  std::vector<AtomClass> classes = classesOf(graph);
+  SmallVector<const AtomClass *> good, bad, both;
+  for (const AtomClass &info : classes)
+    if (info.isCandidate())
+      (info.isAxis() ? good : bad).push_back(&info);
+  addAxes(good);
+  addRefused(bad);
+  both = good;
+  both.append(bad);
+  std::vector<SmallVector<std::string>> names = namesOf(both);
+  for (auto [i, axis] : llvm::enumerate(axes))
+    axis.sources = names[i];
+  for (auto [i, entry] : llvm::enumerate(refused))
+    entry.sources = names[good.size() + i];
+}
+
+/// On a graph with gates the axes are those the gates name.
+void AxisAnalysis::Impl::takeNamesOfGates() {
+  auto module = graph.function->getParentOfType<ModuleOp>();
+  for (auto gate : graph.function.getOps<GateOp>()) {
+    auto symbol = module ? module.lookupSymbol<AxisOp>(gate.getAxis()) : nullptr;
+    if (!symbol)
+      continue;
+    PlaceAttr first = cast<PlaceAttr>(gate.getPlaces()[0]);
+    Place place{first.getOffset(), first.getOuter(), first.getUnits(),
+                first.getInner()};
+    for (View view : views[gate.getInput()])
+      for (const AxisPlace &found :
+           placesOf(gate.getInput(), view, gate.getDim())) {
+        if (!(found.place == place))
+          continue;
+        Axis &axis = axes[found.axis];
+        axis.symbol = symbol.getSymName();
+        axis.kind = symbol.getKind();
+        axis.index = symbol.getIndex();
+        axis.sources.clear();
+        for (Attribute source : symbol.getSources())
+          axis.sources.push_back(cast<StringAttr>(source).str());
+      }
+  }
+}
+
+FailureOr<AxisAnalysis>
+AxisAnalysis::compute(func::FuncOp function,
+                      const AxisAnalysisOptions &options) {
+  auto impl = std::make_unique<Impl>(function);
+  for (const std::string &option : options.state)
+    if (failed(addStateOption(function, option, impl->statePairs)))
+      return failure();
+  auto module = function->getParentOfType<ModuleOp>();
+  if (auto kept = module ? module->getAttrOfType<ArrayAttr>(kStateAttr)
+                         : ArrayAttr())
+    for (auto text : kept.getAsRange<StringAttr>())
+      if (failed(addStateOption(function, text, impl->statePairs)))
+        return failure();
+  for (auto pair : findStatePairs(function))
+    if (llvm::none_of(impl->statePairs, [&](auto other) {
+          return pair.first == other.first || pair.second == other.second;
+        }))
+      impl->statePairs.push_back(pair);
+  impl->graph.build(impl->statePairs);
+  for (auto &[key, dims] : impl->graph.all())
+    impl->views[key.first].push_back(key.second);
+  impl->judge();
+  impl->takeNamesOfGates();
+  return AxisAnalysis(std::move(impl));
+}
+
+//===----------------------------------------------------------------------===//
+// Answers
+//===----------------------------------------------------------------------===//
+
+ArrayRef<Axis> AxisAnalysis::axes() const { return impl->axes; }
+ArrayRef<RefusedClass> AxisAnalysis::refused() const { return impl->refused; }
+ArrayRef<std::pair<unsigned, unsigned>> AxisAnalysis::statePairs() const {
+  return impl->statePairs;
+}
+
+SmallVector<AxisPlace> AxisAnalysis::Impl::placesOf(Value value, View view,
+                                                    int64_t dim) const {
+  SmallVector<AxisPlace> result;
+  ArrayRef<Node> dims = graph.dims(value, view);
+  if (dim >= (int64_t)dims.size() || axisOf.empty())
+    return result;
+  for (auto &[atom, place] : graph.trees.places(dims[dim]))
+    if (auto it = axisOf.find(atom); it != axisOf.end())
+      result.push_back({it->second, place});
+  llvm::sort(result, [](const AxisPlace &a, const AxisPlace &b) {
+    return std::tie(a.axis, a.place.offset) < std::tie(b.axis, b.place.offset);
+  });
+  return result;
+}
+
+SmallVector<AxisPlace> AxisAnalysis::placesOf(Value value, int64_t dim) const {
+  auto it = impl->views.find(value);
+  if (it == impl->views.end())
+    return {};
+  SmallVector<AxisPlace> first = impl->placesOf(value, it->second[0], dim);
+  for (View view : ArrayRef(it->second).drop_front())
+    if (impl->placesOf(value, view, dim) != first)
+      return {};
+  return first;
+}
+
+SmallVector<AxisPlace> AxisAnalysis::placesOf(OpOperand &operand,
+                                              int64_t dim) const {
+  return impl->placesOf(operand.get(), impl->graph.viewOf(operand, 0), dim);
+}
+
+//===----------------------------------------------------------------------===//
+// Copies for views
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Copies the ops behind one use, as far as an axis reaches.
+class ViewCopier {
+public:
+  ViewCopier(const AxisAnalysis::Impl &impl, View view)
+      : impl(impl), view(view) {}
+
+  Value copy(Value value) {
+    Operation *op = value.getDefiningOp();
+    if (!op || !impl.graph.isCopyable(value) || !carriesAxis(value))
+      return value;
+    Operation *clone = clones.lookup(op);
+    if (!clone) {
+      clone = OpBuilder(op).clone(*op);
+      clones[op] = clone;
+      for (OpOperand &operand : clone->getOpOperands())
+        operand.set(copy(operand.get()));
+      copied.push_back(op);
+    }
+    return clone->getResult(cast<OpResult>(value).getResultNumber());
+  }
+  /// The ops that have been copied.
+  SmallVector<Operation *> copied;
+
+private:
+  bool carriesAxis(Value value) {
+    auto [it, isNew] = carries.insert({value, false});
+    if (!isNew)
+      return it->second;
+    bool found = false;
+    for (int64_t dim = 0, e = impl.graph.dims(value, view).size(); dim < e;
+         ++dim)
+      found |= !impl.placesOf(value, view, dim).empty();
+    if (Operation *op = value.getDefiningOp(); op && !found)
+      for (Value operand : op->getOperands())
+        found |= impl.graph.isCopyable(operand) && carriesAxis(operand);
+    carries[value] = found;
+    return found;
+  }
+
+  const AxisAnalysis::Impl &impl;
+  View view;
+  llvm::DenseMap<Value, bool> carries;
+  llvm::DenseMap<Operation *, Operation *> clones;
+};
+} // namespace
+
+/// Whether the views of any value behind `value` differ.
+static bool viewsDiffer(const AxisAnalysis::Impl &impl, Value value) {
+  SmallVector<Value> pending = {value};
+  llvm::DenseSet<Value> seen;
+  while (!pending.empty()) {
+    Value next = pending.pop_back_val();
+    if (!impl.graph.isCopyable(next) || !seen.insert(next).second)
+      continue;
+    ArrayRef<View> views = impl.views.find(next)->second;
+    for (int64_t dim = 0, e = impl.graph.dims(next, views[0]).size(); dim < e;
+         ++dim)
+      for (View view : views.drop_front())
+        if (impl.placesOf(next, view, dim) !=
+            impl.placesOf(next, views[0], dim))
+          return true;
+    for (Value operand : next.getDefiningOp()->getOperands())
+      if (impl.views.contains(operand))
+        pending.push_back(operand);
+  }
+  return false;
+}
+
+unsigned axes::shareNothing(func::FuncOp function,
+                            const AxisAnalysis &analysis) {
+  const AxisAnalysis::Impl &impl = analysis.implementation();
+  llvm::SetVector<Operation *> originals;
+  unsigned count = 0;
+  for (View view = 1; view < impl.graph.numViews(); ++view) {
+    OpOperand *root = impl.graph.root(view);
+    if (!viewsDiffer(impl, root->get()))
+      continue;
+    ViewCopier copier(impl, view);
+    root->set(copier.copy(root->get()));
+    originals.insert(copier.copied.begin(), copier.copied.end());
+    count += copier.copied.size();
+  }
+  // Those all uses have copies of.
+  SmallVector<Operation *> order = llvm::to_vector(originals);
+  llvm::sort(order, [](Operation *a, Operation *b) {
+    return b->isBeforeInBlock(a);
+  });
+  for (Operation *op : order)
+    if (isOpTriviallyDead(op)) {
+      op->erase();
+      --count;
+    }
+  return count;
+}
