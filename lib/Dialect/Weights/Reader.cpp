@@ -173,9 +173,22 @@ static void copyElements(ViewAttr view, const char *in, char *out) {
   });
 }
 
+/// Elements narrower than a byte are one stream of bits, low bits first; those
+/// of six bits lie across bytes.
 static unsigned readPacked(const char *bytes, int64_t index, unsigned bits) {
-  unsigned byte = static_cast<unsigned char>(bytes[index * bits / 8]);
-  return (byte >> (index * bits % 8)) & ((1u << bits) - 1);
+  int64_t at = index * bits, shift = at % 8;
+  unsigned window = static_cast<unsigned char>(bytes[at / 8]);
+  if (shift + bits > 8)
+    window |= static_cast<unsigned char>(bytes[at / 8 + 1]) << 8;
+  return (window >> shift) & ((1u << bits) - 1);
+}
+
+static void writePacked(char *bytes, int64_t index, unsigned bits,
+                        unsigned value) {
+  int64_t at = index * bits, shift = at % 8;
+  bytes[at / 8] |= value << shift;
+  if (shift + bits > 8)
+    bytes[at / 8 + 1] |= value >> (8 - shift);
 }
 
 static void copyPacked(ViewAttr view, unsigned bits, const char *in,
@@ -183,10 +196,8 @@ static void copyPacked(ViewAttr view, unsigned bits, const char *in,
   memset(out, 0, llvm::divideCeil(view.getNumElements() * bits, 8));
   forEachRow(view, [&](int64_t position, int64_t base,
                        const std::vector<int64_t> &offsets) {
-    for (auto [i, offset] : llvm::enumerate(offsets)) {
-      int64_t bit = (position + i) * bits;
-      out[bit / 8] |= readPacked(in, base + offset, bits) << (bit % 8);
-    }
+    for (auto [i, offset] : llvm::enumerate(offsets))
+      writePacked(out, position + i, bits, readPacked(in, base + offset, bits));
   });
 }
 
@@ -343,6 +354,7 @@ LogicalResult twist::weights::readView(ViewAttr view, ArrayRef<char> stored,
       return success();
     case 2:
     case 4:
+    case 6:
       copyPacked(view, storedBits(from), stored.data(), out.data());
       return success();
     default:
@@ -424,12 +436,15 @@ FailureOr<std::vector<char>> SourceFiles::read(LoadOp load) {
 }
 
 void SourceFiles::release(ViewAttr view) {
+  release(view, 0,
+          storedBytes(view.getStored().getElementType(),
+                      view.getStored().getNumElements()));
+}
+
+void SourceFiles::release(ViewAttr view, uint64_t begin, uint64_t length) {
   auto found = files.find(view.getSource().getValue());
-  if (found == files.end() || !found->second)
-    return;
-  found->second->release(view.getOffset(),
-                         storedBytes(view.getStored().getElementType(),
-                                     view.getStored().getNumElements()));
+  if (found != files.end() && found->second)
+    found->second->release(view.getOffset() + begin, length);
 }
 
 //===----------------------------------------------------------------------===//
@@ -470,7 +485,7 @@ FailureOr<std::vector<char>> twist::weights::toStored(ElementsAttr elements,
     return out;
   }
   for (int64_t i = 0; i < count; ++i)
-    out[i * bits / 8] |= (*at(i, 1) & ((1 << bits) - 1)) << (i * bits % 8);
+    writePacked(out.data(), i, bits, *at(i, 1) & ((1u << bits) - 1));
   return out;
 }
 

@@ -90,6 +90,8 @@ public:
 
   /// Lets go of the pages a view has touched.
   void release(ViewAttr view);
+  /// The same for `length` bytes of its stored tensor from `begin` on.
+  void release(ViewAttr view, uint64_t begin, uint64_t length);
 
 private:
   mlir::ModuleOp module;

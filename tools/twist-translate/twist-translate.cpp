@@ -1,0 +1,80 @@
+//===- twist-translate.cpp - ONNX to MLIR and back --------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Pipeline/InitAll.h"
+#include "twist/Target/ONNX/ONNXFile.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Support/FileUtilities.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+using namespace mlir;
+using namespace twist;
+namespace cl = llvm::cl;
+
+static FailureOr<OwningOpRef<ModuleOp>> readModule(StringRef path,
+                                                   MLIRContext *context) {
+  if (path.ends_with(".onnx"))
+    return importONNX(path, context);
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(path, context);
+  if (!module)
+    return failure();
+  return module;
+}
+
+static LogicalResult writeModule(ModuleOp module, StringRef path,
+                                 const ExportONNXOptions &options) {
+  if (path.ends_with(".onnx"))
+    return exportONNX(module, path, options);
+  std::string error;
+  std::unique_ptr<llvm::ToolOutputFile> file = openOutputFile(path, &error);
+  if (!file) {
+    llvm::errs() << error << "\n";
+    return failure();
+  }
+  module.print(file->os());
+  file->os() << "\n";
+  file->os().close();
+  if (std::error_code code = file->os().error()) {
+    file->os().clear_error();
+    llvm::errs() << path << ": cannot be written: " << code.message() << "\n";
+    return failure();
+  }
+  file->keep();
+  return success();
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  cl::opt<std::string> input(cl::Positional, cl::Required,
+                             cl::desc("MODEL.onnx|MODEL.mlir"));
+  cl::opt<std::string> output("o", cl::desc("what to write, by extension"),
+                              cl::value_desc("file.onnx|file.mlir"),
+                              cl::init("-"));
+  cl::opt<ExternalData> external(
+      "external-data", cl::desc("where the weights of an ONNX file go"),
+      cl::init(ExternalData::Auto),
+      cl::values(clEnumValN(ExternalData::Auto, "auto",
+                            "in the file, beside it beyond 2 GB (default)"),
+                 clEnumValN(ExternalData::Always, "always", "beside it"),
+                 clEnumValN(ExternalData::Never, "never", "in the file")));
+  cl::ParseCommandLineOptions(argc, argv, "Translates ONNX to MLIR and back\n");
+
+  DialectRegistry registry;
+  registerAllDialects(registry);
+  MLIRContext context(registry);
+  FailureOr<OwningOpRef<ModuleOp>> module = readModule(input, &context);
+  if (failed(module) || failed(verify(**module)))
+    return 1;
+  ExportONNXOptions options;
+  options.external = external;
+  return failed(writeModule(**module, output, options));
+}
