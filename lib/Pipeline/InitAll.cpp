@@ -19,6 +19,7 @@
 #include "twist/Dialect/Weights/Weights.h"
 #include "twist/Pipeline/CPU.h"
 #include "twist/Pipeline/Pipelines.h"
+#include "twist/Target/ONNX/Passes.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -39,6 +40,7 @@ void twist::registerAllPasses() {
   cpu::registerCPUProgramPasses();
   registerCPUPipelines();
   onnx::registerONNXPasses();
+  registerTargetONNXPasses();
   registerModelPipelines();
   nn::registerNNPasses();
   axes::registerTwistPasses();
