@@ -8,6 +8,7 @@
 #include "Commands.h"
 
 #include "llvm/ADT/StringRef.h"
+#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/raw_ostream.h"
@@ -23,6 +24,8 @@ struct Command {
 } // namespace
 
 static constexpr Command commands[] = {
+    {"ticket", ticketMain, "make a ticket: which units of each axis are kept"},
+    {"slice", sliceMain, "cut a model by a ticket"},
     {"compile", compileMain, "make a native program of a model"},
     {"run", runMain, "run a compiled program on .npy files"},
     {"bench", benchMain, "time a compiled program"},
@@ -48,6 +51,7 @@ int main(int argc, char **argv) {
       continue;
     std::string program = "twist " + name.str();
     argv[1] = program.data();
+    llvm::cl::ResetCommandLineParser(); // none of LLVM's own options
     return command.run(argc - 1, argv + 1);
   }
   if (!name.empty())

@@ -9,6 +9,7 @@
 #include "twist/Runtime/Program.h"
 #include "twist/Target/Object/Object.h"
 
+#include "mlir/IR/OwningOpRef.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/IR/Constants.h"
@@ -150,9 +151,13 @@ twist::object::translateProgram(ModuleOp module, const WeightsFile &weights,
   DialectRegistry registry;
   registerAllToLLVMIRTranslations(registry);
   module.getContext()->appendDialectRegistry(registry);
-  // Cards and listings may name the program; code need not carry where it stood.
+  // Sources, axes and the like have done their work: LLVM knows no such symbols.
+  OwningOpRef<ModuleOp> code = module.clone();
+  for (Operation &op : llvm::make_early_inc_range(*code->getBody()))
+    if (!isa<LLVM::LLVMDialect>(op.getDialect()))
+      op.erase();
   std::unique_ptr<llvm::Module> result =
-      translateModuleToLLVMIR(module, context, "program");
+      translateModuleToLLVMIR(*code, context, "program");
   if (!result)
     return module.emitError("cannot translate the program to LLVM IR");
   result->setTargetTriple(target.machine->getTargetTriple());
