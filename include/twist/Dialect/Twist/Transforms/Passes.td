@@ -42,6 +42,7 @@ def TwistDiscoverAxes : Pass<"twist-discover-axes", "::mlir::ModuleOp"> {
     %y = onnx.MatMul %g, %w : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32>
     ```
   }];
+  let dependentDialects = ["::twist::axes::TwistDialect"];
   let options = [
     ListOption<"state", "state", "std::string",
                "inputs and the outputs that carry them on: `input=output`, one * on both sides">,
