@@ -9,6 +9,7 @@
 #include "twist/Pipeline/Pipelines.h"
 
 #include "twist/Dialect/ONNX/Transforms/Passes.h"
+#include "twist/Target/ONNX/Passes.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
@@ -27,6 +28,7 @@ void twist::populateTypingPasses(OpPassManager &pm) {
 }
 
 void twist::populateNormalisePasses(OpPassManager &pm) {
+  pm.addPass(createONNXUpgrade());
   populateTypingPasses(pm);
 }
 
