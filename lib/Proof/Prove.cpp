@@ -7,7 +7,6 @@
 
 #include "twist/Proof/Proof.h"
 
-#include "mlir/IR/OwningOpRef.h"
 #include "llvm/Support/Format.h"
 
 using namespace mlir;
@@ -46,13 +45,8 @@ static FailureOr<Tensors> selectAll(ArrayRef<HostTensor> tensors, bool isResult,
 }
 
 /// The same model and inputs in f64.
-static FailureOr<Tensors> runDouble(ModuleOp module,
-                                    ArrayRef<HostTensor> inputs,
-                                    const Runner &run,
-                                    const ToDouble &toDouble) {
-  OwningOpRef<ModuleOp> copy = module.clone();
-  if (failed(toDouble(*copy)))
-    return failure();
+static FailureOr<Tensors>
+runDouble(ModuleOp module, ArrayRef<HostTensor> inputs, const Runner &run) {
   Type f64 = Float64Type::get(module.getContext());
   Tensors doubles;
   for (const HostTensor &input : inputs) {
@@ -65,7 +59,7 @@ static FailureOr<Tensors> runDouble(ModuleOp module,
       return failure();
     doubles.push_back(std::move(*converted));
   }
-  return run(*copy, doubles);
+  return run(module, /*asDouble=*/true, doubles);
 }
 
 static LogicalResult sameNumber(ModuleOp module, ArrayRef<HostTensor> a,
@@ -78,8 +72,7 @@ static LogicalResult sameNumber(ModuleOp module, ArrayRef<HostTensor> a,
 
 FailureOr<std::vector<Verdict>> twist::proof::prove(const ProofModels &models,
                                                     const InputOptions &options,
-                                                    const Runner &run,
-                                                    const ToDouble &toDouble) {
+                                                    const Runner &run) {
   Location loc = ModuleOp(models.masked).getLoc();
   FailureOr<Tensors> inputs = randomInputs(models.masked, options);
   if (failed(inputs))
@@ -90,9 +83,9 @@ FailureOr<std::vector<Verdict>> twist::proof::prove(const ProofModels &models,
     return failure();
 
   std::vector<Verdict> verdicts;
-  FailureOr<Tensors> masked = run(models.masked, *inputs);
-  FailureOr<Tensors> poisoned = run(models.poisoned, *inputs);
-  FailureOr<Tensors> dense = run(models.dense, *inputs);
+  FailureOr<Tensors> masked = run(models.masked, false, *inputs);
+  FailureOr<Tensors> poisoned = run(models.poisoned, false, *inputs);
+  FailureOr<Tensors> dense = run(models.dense, false, *inputs);
   if (failed(masked) || failed(poisoned) || failed(dense) ||
       failed(sameNumber(models.poisoned, *poisoned, *masked)) ||
       failed(sameNumber(models.dense, *dense, *masked)))
@@ -109,10 +102,9 @@ FailureOr<std::vector<Verdict>> twist::proof::prove(const ProofModels &models,
     verdicts.push_back(comparePoisoned(a, b));
   verdicts.push_back(compareDense(*dense, *masked));
 
-  FailureOr<Tensors> sliced = run(models.sliced, *fewer);
-  FailureOr<Tensors> sliced64 = runDouble(models.sliced, *fewer, run, toDouble);
-  FailureOr<Tensors> masked64 =
-      runDouble(models.masked, *inputs, run, toDouble);
+  FailureOr<Tensors> sliced = run(models.sliced, false, *fewer);
+  FailureOr<Tensors> sliced64 = runDouble(models.sliced, *fewer, run);
+  FailureOr<Tensors> masked64 = runDouble(models.masked, *inputs, run);
   if (failed(sliced) || failed(sliced64) || failed(masked64))
     return failure();
   FailureOr<Tensors> expected64 =

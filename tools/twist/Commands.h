@@ -18,6 +18,8 @@ namespace twist::tools {
 int compileMain(int argc, char **argv);
 int runMain(int argc, char **argv);
 int benchMain(int argc, char **argv);
+int sliceMain(int argc, char **argv);
+int ticketMain(int argc, char **argv);
 
 } // namespace twist::tools
 

@@ -10,6 +10,7 @@
 
 #include "twist/Pipeline/InitAll.h"
 #include "twist/Pipeline/Model.h"
+#include "twist/Pipeline/Verify.h"
 #include "twist/Target/ONNX/ONNXFile.h"
 
 #include "mlir/IR/MLIRContext.h"
@@ -56,6 +57,31 @@ static void printReport(const axes::SliceReport &report) {
                  << (cut.gone ? "' is gone\n" : "' got smaller\n");
 }
 
+/// Prints what holds; fails if something does not.
+static LogicalResult prove(ModuleOp gated, ModuleOp sliced,
+                           const axes::SliceOptions &options,
+                           const axes::SliceReport &report,
+                           ArrayRef<std::string> dims, uint64_t seed) {
+  proof::InputOptions inputs;
+  inputs.seed = seed;
+  for (StringRef dim : dims) {
+    auto [name, size] = dim.split('=');
+    if (size.getAsInteger(10, inputs.dims[name]) || inputs.dims[name] < 1)
+      return gated.emitError() << "--dim is not name=size: '" << dim << "'";
+  }
+  llvm::outs() << "proofs (six runs of compiled programs)\n";
+  FailureOr<std::vector<proof::Verdict>> verdicts =
+      proveSlice(gated, sliced, options, report, inputs, nativeRunner());
+  if (failed(verdicts))
+    return failure();
+  proof::print(*verdicts, llvm::outs());
+  for (const proof::Verdict &verdict : *verdicts)
+    if (!verdict.holds)
+      return gated.emitError()
+             << "the proof '" << verdict.proof << "' fails; nothing is written";
+  return success();
+}
+
 int twist::tools::sliceMain(int argc, char **argv) {
   cl::OptionCategory category("Options of twist slice");
   cl::opt<std::string> model(cl::Positional, cl::Required,
@@ -68,6 +94,15 @@ int twist::tools::sliceMain(int argc, char **argv) {
   cl::opt<std::string> masked("masked", cl::value_desc("MASKED.onnx"),
                               cl::desc("Write the masked dense model too"),
                               cl::cat(category));
+  cl::opt<bool> verify(
+      "verify", cl::cat(category),
+      cl::desc("Prove that the sliced model equals the masked one, by running "
+               "both, before anything is written"));
+  cl::list<std::string> dims("dim", cl::CommaSeparated,
+                             cl::value_desc("batch=1"), cl::cat(category),
+                             cl::desc("Sizes of dimensions for --verify"));
+  cl::opt<uint64_t> seed("seed", cl::init(0), cl::cat(category),
+                         cl::desc("Seed of the inputs of --verify"));
   cl::opt<bool> anyWeights(
       "any-weights", cl::cat(category),
       cl::desc("Take a ticket made for other weights, or another model"));
@@ -92,17 +127,20 @@ int twist::tools::sliceMain(int argc, char **argv) {
     return 1;
   printAxes(*cuts);
 
-  OwningOpRef<ModuleOp> maskedModel = (*module)->clone();
-  axes::GateCounts gates;
-  if (!masked.empty() && failed(axes::lowerGates(*maskedModel, gates)))
-    return 1;
+  OwningOpRef<ModuleOp> gated = (*module)->clone();
   axes::SliceOptions options;
   options.state = load.state;
   axes::SliceReport report;
-  if (failed(sliceModel(**module, options, report)) ||
-      failed(exportONNX(**module, output)) ||
-      (!masked.empty() && failed(exportONNX(*maskedModel, masked))))
+  if (failed(sliceModel(**module, options, report)))
     return 1;
   printReport(report);
+  if (verify && failed(prove(*gated, **module, options, report, dims, seed)))
+    return 1;
+  if (failed(exportONNX(**module, output)))
+    return 1;
+  axes::GateCounts gates;
+  if (!masked.empty() && (failed(axes::lowerGates(*gated, gates)) ||
+                          failed(exportONNX(*gated, masked))))
+    return 1;
   return 0;
 }

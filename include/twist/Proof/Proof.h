@@ -87,10 +87,11 @@ mlir::FailureOr<Verdict> compareSingle(const HostTensor &sliced,
 Verdict compareDense(llvm::ArrayRef<HostTensor> dense,
                      llvm::ArrayRef<HostTensor> masked);
 
-/// Runs a module of ONNX ops on inputs in the order of its arguments; gives
-/// outputs in the order of its results. Reports what fails.
+/// Runs a module of ONNX ops, in f64 throughout if `asDouble`, on inputs in the
+/// order of its arguments; gives outputs in the order of its results. Reports
+/// what fails.
 using Runner = std::function<mlir::FailureOr<std::vector<HostTensor>>(
-    mlir::ModuleOp, llvm::ArrayRef<HostTensor>)>;
+    mlir::ModuleOp, bool asDouble, llvm::ArrayRef<HostTensor>)>;
 
 /// The four models, normalised, without gates, in their own precision.
 struct ProofModels {
@@ -99,15 +100,10 @@ struct ProofModels {
   llvm::ArrayRef<axes::CutInterface> interface;
 };
 
-/// Makes the f64 form of a module, in place; reports what fails.
-using ToDouble = std::function<llvm::LogicalResult(mlir::ModuleOp)>;
-
 /// Runs the models and makes every statement; fails only if something could not
 /// be run.
-mlir::FailureOr<std::vector<Verdict>> prove(const ProofModels &models,
-                                            const InputOptions &inputs,
-                                            const Runner &run,
-                                            const ToDouble &toDouble);
+mlir::FailureOr<std::vector<Verdict>>
+prove(const ProofModels &models, const InputOptions &inputs, const Runner &run);
 
 /// Prints a table, one statement a line.
 void print(llvm::ArrayRef<Verdict> verdicts, llvm::raw_ostream &os);
