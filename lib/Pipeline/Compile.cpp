@@ -7,14 +7,16 @@
 
 #include "twist/Pipeline/Compile.h"
 
+#include "twist/Conversion/ONNXToLinalg/ONNXToLinalg.h"
 #include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Dialect/ONNX/Transforms/Passes.h"
 #include "twist/Dialect/Weights/Reader.h"
 #include "twist/Pipeline/CPU.h"
+#include "twist/Pipeline/Pipelines.h"
 #include "twist/Target/Object/Card.h"
 #include "twist/Target/Object/Object.h"
 
 #include "mlir/Pass/PassManager.h"
-#include "mlir/Pass/PassRegistry.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
@@ -25,11 +27,6 @@ using namespace twist;
 //===----------------------------------------------------------------------===//
 // Passes
 //===----------------------------------------------------------------------===//
-
-/// Adds a pass or pipeline by its registered name.
-static LogicalResult addNamed(OpPassManager &pm, const Twine &pipeline) {
-  return parsePassPipeline(pipeline.str(), pm, llvm::errs());
-}
 
 static bool holdsONNX(ModuleOp module) {
   return module
@@ -64,21 +61,25 @@ static void recordElementTypes(ModuleOp module) {
       main.setResultAttr(index, "onnx.type", attr);
 }
 
-/// onnx -> linalg, tensor, arith, math, nn, weights
-static LogicalResult addModelPasses(OpPassManager &pm,
-                                    const CompileOptions &options) {
+static void addModelPasses(OpPassManager &pm, const CompileOptions &options) {
   if (!options.dims.empty()) {
-    std::string dims;
+    onnx::ONNXBindDimsOptions bind;
     for (const auto &[name, size] : options.dims)
-      dims += (dims.empty() ? "" : ",") + name + "=" + std::to_string(size);
-    if (failed(addNamed(pm, "onnx-bind-dims{dims=" + dims + "}")))
-      return failure();
+      bind.dims += (bind.dims.empty() ? "" : ",") + name + "=" +
+                   std::to_string(size);
+    pm.addPass(onnx::createONNXBindDims(bind));
+    populateTypingPasses(pm);
   }
-  if (!options.precision.empty() &&
-      failed(addNamed(pm, "onnx-set-precision{precision=" + options.precision +
-                              "}")))
-    return failure();
-  return addNamed(pm, "convert-onnx-to-linalg");
+  if (!options.precision.empty()) {
+    onnx::ONNXSetPrecisionOptions precision;
+    precision.precision = options.precision;
+    pm.addPass(onnx::createONNXSetPrecision(precision));
+  }
+  onnx::ONNXPreflightOptions preflight;
+  preflight.purpose = "compile";
+  pm.addPass(onnx::createONNXPreflight(preflight));
+  pm.addPass(createConvertONNXToLinalgPass());
+  // arith, func, linalg, math, nn, scf, tensor, weights
 }
 
 static LogicalResult runPasses(ModuleOp module, const CompileOptions &options,
@@ -88,8 +89,7 @@ static LogicalResult runPasses(ModuleOp module, const CompileOptions &options,
     pm.enableCrashReproducerGeneration(options.reproducer);
   if (holdsONNX(module)) {
     recordElementTypes(module);
-    if (failed(addModelPasses(pm, options)))
-      return failure();
+    addModelPasses(pm, options);
   }
   CPUPipelineOptions pipeline;
   pipeline.vectorBits = target.vectorBits;

@@ -7,22 +7,96 @@
 
 #include "twist/Pipeline/Load.h"
 
+#include "twist/Dialect/Twist/Transforms/Slice.h"
+#include "twist/Pipeline/Model.h"
+#include "twist/Pipeline/Pipelines.h"
+#include "twist/Target/ONNX/ONNXFile.h"
+
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
 
 using namespace mlir;
 using namespace twist;
+
+using Loaded = FailureOr<OwningOpRef<ModuleOp>>;
+
+static Loaded loadMLIR(StringRef path, MLIRContext *context) {
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(path, context);
+  if (!module)
+    return failure();
+  return Loaded(std::move(module));
+}
+
+static Loaded loadDense(StringRef path, MLIRContext *context) {
+  Loaded module = importONNX(path, context);
+  if (failed(module))
+    return failure();
+  PassManager pm(context);
+  populateNormalisePasses(pm);
+  if (failed(pm.run(**module)))
+    return failure();
+  return module;
+}
+
+/// {"<axis>": {"kind", "units", "kept"}}
+static FailureOr<llvm::json::Object> describeAxes(ModuleOp module) {
+  FailureOr<axes::CutAxes> cut = axes::CutAxes::of(module);
+  if (failed(cut))
+    return failure();
+  llvm::json::Object result;
+  for (const AxisInfo &axis : axes::axesOf(module)) {
+    const axes::CutAxis *found = cut->find(axis.symbol);
+    result[axis.name()] = llvm::json::Object{
+        {"kind", axis.kind},
+        {"units", axis.units},
+        {"kept", found ? int64_t(found->keep.size()) : axis.units}};
+  }
+  return result;
+}
+
+static llvm::json::Object describeTicket(StringRef path) {
+  llvm::json::Object result{{"file", llvm::sys::path::filename(path)}};
+  if (auto file = llvm::MemoryBuffer::getFile(path)) {
+    StringRef text = (*file)->getBuffer();
+    auto digest = llvm::SHA256::hash(ArrayRef(text.bytes_begin(), text.size()));
+    result["sha256"] = llvm::toHex(digest, /*LowerCase=*/true);
+  }
+  return result;
+}
+
+static Loaded loadSliced(StringRef path, MLIRContext *context,
+                         const ModelOptions &options,
+                         llvm::json::Object &card) {
+  Loaded module = loadModelWithTicket(path, options.ticket, options.anyWeights,
+                                      context, LoadOptions());
+  if (failed(module))
+    return failure();
+  FailureOr<llvm::json::Object> described = describeAxes(**module);
+  axes::SliceReport report;
+  if (failed(described) ||
+      failed(sliceModel(**module, axes::SliceOptions(), report)))
+    return failure();
+  card["axes"] = std::move(*described);
+  card["ticket"] = describeTicket(options.ticket);
+  card["dense_parameters"] = report.elementsBefore;
+  return module;
+}
 
 FailureOr<OwningOpRef<ModuleOp>>
 twist::loadForCompilation(StringRef path, MLIRContext *context,
                           const ModelOptions &options,
                           llvm::json::Object &card) {
-  if (path.ends_with(".mlir")) {
-    OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(path, context);
-    if (!module)
-      return failure();
-    return FailureOr<OwningOpRef<ModuleOp>>(std::move(module));
-  }
-  return emitError(UnknownLoc::get(context))
-         << "'" << path << "' is neither an ONNX model nor MLIR";
+  bool sliced = !options.ticket.empty();
+  if (path.ends_with(".mlir") && sliced)
+    return emitError(UnknownLoc::get(context))
+           << "a ticket needs an ONNX model, not '" << path << "'";
+  if (path.ends_with(".mlir"))
+    return loadMLIR(path, context);
+  return sliced ? loadSliced(path, context, options, card)
+                : loadDense(path, context);
 }
