@@ -4,6 +4,7 @@ Each step prints one line "STEP: ok ..." or ends the process with the command an
 """
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -22,7 +23,7 @@ class Pipeline:
         self.dense = self.base + ".onnx"
         onnx.save_model(model, self.dense)
         self.feeds = compare.random_inputs(model, 7, **dims)
-        self.cached = {}
+        self.cached, self.small_feeds = {}, {}
 
     def say(self, step, text=""):
         print(f"{self.name} {step}: ok {text}".rstrip(), flush=True)
@@ -34,12 +35,30 @@ class Pipeline:
         return command("twist", *arguments)
 
     # -- results by onnxruntime and in f64, once per file
-    def results(self, path, feeds=None):
-        key = path
-        if key not in self.cached:
-            model = onnx.load(path)
-            self.cached[key] = (compare.run_ort(model, self.feeds), compare.run_double(model, self.feeds))
-        return self.cached[key]
+    def results(self, path):
+        if path not in self.cached:
+            model, feeds = onnx.load(path), self.inputs(path)
+            self.cached[path] = (compare.run_ort(model, feeds), compare.run_double(model, feeds))
+        return self.cached[path]
+
+    def inputs(self, path):
+        """The test inputs of a model: a sliced one has smaller caches."""
+        return self.small_feeds.get(path, self.feeds)
+
+    def cut_caches(self, values, ticket):
+        """Past and present keys and values by name, with only the ticket's heads (dimension 1) left."""
+        kind = masked_reference.architecture(self.model)["kind"]
+        kept = {}
+        for name, axis in tickets.read(ticket).axes.items():
+            what, layer = masked_reference.family(kind, name)
+            if what in ("head", "kv_group"):
+                kept[layer] = axis.kept_units()
+
+        def cut(name, value):
+            layer = re.fullmatch(r"(?:past_key_values|present)\.(\d+)\.\w+", name)
+            return value[:, kept[int(layer[1])]] if layer and int(layer[1]) in kept else value
+
+        return {name: cut(name, value) for name, value in values.items()}
 
     def check_equal(self, step, a, exact_a, b, exact_b):
         worst = None
@@ -84,9 +103,10 @@ class Pipeline:
         masked = onnx.shape_inference.infer_shapes(masked_reference.mask(self.model, tickets.read(ticket)))
         path = f"{self.base}.{tag}.masked.onnx"
         onnx.save_model(masked, path)
+        self.small_feeds[small] = self.cut_caches(self.feeds, ticket)
         (a, a64), (b, b64) = self.results(small), self.results(path)
+        b, b64, dense = (self.cut_caches(v, ticket) for v in (b, b64, self.results(self.dense)[0]))
         self.check_equal(f"slice {tag} = masked", a, a64, b, b64)
-        dense = self.results(self.dense)[0]
         if all(np.allclose(dense[n], a[n]) for n in a):
             self.fail(f"slice {tag}", "the mask changed nothing")
         if os.path.getsize(small) >= os.path.getsize(self.dense):
@@ -103,8 +123,8 @@ class Pipeline:
         small = path.replace(".json", ".onnx")
         self.twist("slice", self.dense, "--ticket", path, "-o", small)
         masked = masked_reference.mask(self.model, right)
-        a, b = compare.run_ort(onnx.load(small), self.feeds), compare.run_ort(masked, self.feeds)
-        b64 = compare.run_double(masked, self.feeds)
+        a = compare.run_ort(onnx.load(small), self.cut_caches(self.feeds, path))
+        b, b64 = (self.cut_caches(run(masked, self.feeds), ticket) for run in (compare.run_ort, compare.run_double))
         if all(compare.agree(a[n], b[n], b64[n]).equal for n in b):
             self.fail("off by one", "went unnoticed")
         self.say("off by one is noticed")
@@ -117,7 +137,7 @@ class Pipeline:
         runs = []
         for count in threads:
             with native.Program(out, count) as program:
-                runs.append({n: a.copy() for n, a in program(self.feeds).items()})
+                runs.append({n: a.copy() for n, a in program(self.inputs(path)).items()})
         for name, value in exact.items():
             verdict = compare.agree(runs[0][name], reference[name], value)
             if not verdict.equal:
@@ -132,5 +152,8 @@ def command(*arguments):
     """Runs a tool of the build; its output, or the end of this process."""
     run = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
     if run.returncode:
-        sys.exit(f"FAILED ({run.returncode}): {' '.join(arguments)}\n{run.stdout[-2000:]}{run.stderr[-4000:]}")
+        text = [line[:300] for line in (run.stdout + run.stderr).splitlines()]
+        first = next((i for i, line in enumerate(text) if "error" in line or "Stack dump" in line), 0)
+        text = "\n".join(text[max(0, first - 3):first + 12])
+        sys.exit(f"FAILED ({run.returncode}): {' '.join(arguments)}\n{text}")
     return run.stdout
