@@ -171,7 +171,7 @@ void Emitter::branch(Value condition, function_ref<void()> then,
       otherwise();
     return;
   }
-  auto branch = scf::IfOp::create(b, loc, condition, otherwise != nullptr);
+  auto branch = scf::IfOp::create(b, loc, condition, static_cast<bool>(otherwise));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
   then();

@@ -71,30 +71,18 @@ static FailureOr<GemmPlan> makePlan(Emitter &e, GemmOp op) {
   plan.accumulator = op.getAccumulator();
   plan.lanes = e.target.lanes(plan.accumulator);
 
-  SmallVector<AffineMap> maps;
-  for (unsigned i = 0, n = op->getNumOperands(); i < n; ++i)
-    maps.push_back(op.getMap(i));
-  SmallVector<Value> operands(op->getOperands());
+  SmallVector<Value> shaped(op->getOperands());
+  SmallVector<AffineMap> nestMaps;
+  for (unsigned i = 0, n = shaped.size(); i < n; ++i)
+    nestMaps.push_back(op.getMap(i));
   SmallVector<utils::IteratorType> kinds(op.getNumDims(),
                                          utils::IteratorType::parallel);
   kinds.back() = utils::IteratorType::reduction;
-  Buffer packed;
   if (plan.packed) {
-    // (batch…, panel, k, lane) is walked as (batch…, column, k).
-    unsigned rank = maps[1].getNumResults();
-    packed = e.buffer(operands[1]);
-    maps[1] = maps[1].getMajorSubMap(rank - 2);
-    operands[1] = Value();
-  }
-  for (auto [operand, map] : llvm::zip_equal(operands, maps))
-    if (!operand || !isa<MemRefType>(operand.getType()))
-      map = AffineMap::get(map.getNumDims(), 0, {}, op.getContext());
-  SmallVector<Value> shaped = operands;
-  if (plan.packed)
+    // Its layout is no linear map; init stands in its place in the nest.
     shaped[1] = op.getInit();
-  SmallVector<AffineMap> nestMaps = maps;
-  if (plan.packed)
     nestMaps[1] = op.getInitMap();
+  }
   FailureOr<Nest> nest = buildNest(e, shaped, nestMaps, kinds);
   if (failed(nest))
     return op.emitOpError("has accesses that are not linear");
@@ -103,6 +91,7 @@ static FailureOr<GemmPlan> makePlan(Emitter &e, GemmOp op) {
     NestOperand &rhs = plan.rhs();
     AffineMap map = op.getRhsMap();
     unsigned rank = map.getNumResults();
+    Buffer packed = e.buffer(op.getRhs());
     rhs.buffer = packed;
     rhs.offset = packed.offset;
     rhs.steps.assign(op.getNumDims(), e.index(0));
