@@ -5,6 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "MergeCopies.h"
+
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/Twist/Transforms/Passes.h"
 #include "twist/Dialect/Twist/Transforms/Subnetwork.h"
@@ -70,6 +72,8 @@ LogicalResult twist::axes::lowerGates(ModuleOp module, GateCounts &counts) {
     gate.erase();
   }
   eraseAxes(module);
+  for (func::FuncOp function : module.getOps<func::FuncOp>())
+    mergeCopies(function);
   return success();
 }
 

@@ -8,15 +8,12 @@
 #include "twist/Dialect/Twist/Transforms/Slice.h"
 
 #include "DimensionCuts.h"
+#include "MergeCopies.h"
 #include "RemoveEmpty.h"
 
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/Twist/Transforms/Passes.h"
 #include "twist/Dialect/Weights/Reader.h"
-
-#include "mlir/IR/Dominance.h"
-#include "mlir/Transforms/CSE.h"
-#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 using namespace twist;
@@ -194,44 +191,6 @@ static void updateFunctionType(func::FuncOp function) {
                         body.getTerminator()->getOperandTypes()));
 }
 
-/// After a cut, copies of one weight may differ; each needs its own name. The
-/// first keeps it. Copies of other ops leave naming to the exporter.
-static void renameCopies(func::FuncOp function) {
-  llvm::StringMap<unsigned> names;
-  llvm::StringSet<> outputs;
-  Builder builder(function.getContext());
-  for (Operation &op : function.getBody().front()) {
-    auto meta = op.getAttrOfType<DictionaryAttr>(onnx::kMetaAttr);
-    if (!meta)
-      continue;
-    NamedAttrList edited(meta);
-    if (isa<weights::LoadOp, onnx::ConstantOp>(op)) {
-      auto name = meta.getAs<StringAttr>("name");
-      if (!name)
-        continue;
-      unsigned &count = names[name.getValue()];
-      while (count++ > 0) {
-        std::string next = (name.getValue() + "_cut" + Twine(count - 1)).str();
-        if (names.contains(next))
-          continue;
-        ++names[next];
-        edited.set("name", builder.getStringAttr(next));
-        break;
-      }
-    } else if (auto list = meta.getAs<ArrayAttr>("outputs")) {
-      bool twice = false;
-      for (Attribute output : list)
-        if (auto text = dyn_cast<StringAttr>(output); text && !text.empty())
-          twice |= !outputs.insert(text.getValue()).second;
-      if (twice) {
-        edited.erase("outputs");
-        edited.erase("name");
-      }
-    }
-    op.setAttr(onnx::kMetaAttr, edited.getDictionary(op.getContext()));
-  }
-}
-
 /// Cuts sizes, data and types of every value.
 static LogicalResult cutValues(func::FuncOp function,
                                const DimensionCuts &cuts) {
@@ -282,11 +241,7 @@ LogicalResult twist::axes::slice(ModuleOp module, const SliceOptions &options,
   }
   eraseGates(module);
   eraseAxes(module);
-  IRRewriter rewriter(module.getContext());
-  DominanceInfo dominance(*function);
-  eliminateCommonSubExpressions(rewriter, dominance, *function);
-  eraseDead(*function);
-  renameCopies(*function);
+  mergeCopies(*function);
   countWeights(*function, report.bytesAfter, report.elementsAfter);
   return success();
 }
