@@ -27,6 +27,7 @@ static void addCleanup(OpPassManager &pm) {
 
 void twist::populateCPUTensorPasses(OpPassManager &pm,
                                     const CPUPipelineOptions &options) {
+  pm.addPass(cpu::createCPUResolveDims());
   addCleanup(pm);
   pm.addPass(cpu::createCPUDescribeInterface());
   if (options.loops)
@@ -50,6 +51,7 @@ void twist::populateCPUBufferPasses(OpPassManager &pm) {
   outParams.hoistDynamicAllocs = true;
   outParams.modifyPublicFunctions = true;
   pm.addPass(bufferization::createBufferResultsToOutParamsPass(outParams));
+  pm.addPass(cpu::createCPUResolveDims());
   addCleanup(pm);
   // arith, cpu, func, linalg, math, memref, nn, scf
 }
@@ -63,7 +65,7 @@ void twist::populateCPUKernelPasses(OpPassManager &pm,
 
 void twist::populateCPUProgramPasses(OpPassManager &pm) {
   pm.addPass(cpu::createCPUProgramEntry());
-  pm.addPass(memref::createResolveRankedShapeTypeResultDimsPass());
+  pm.addPass(cpu::createCPUResolveDims());
   addCleanup(pm);
   pm.addPass(cpu::createCPUPlanArena());
   addCleanup(pm);
@@ -73,6 +75,8 @@ void twist::populateCPUProgramPasses(OpPassManager &pm) {
 
 void twist::populateCPULLVMPasses(OpPassManager &pm) {
   pm.addPass(createConvertVectorToSCFPass());
+  pm.addPass(cpu::createCPUExpandShapes());
+  pm.addPass(cpu::createCPUExpandReshapes());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
   pm.addPass(arith::createArithExpandOpsPass());

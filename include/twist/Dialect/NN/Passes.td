@@ -5,10 +5,11 @@
 include "mlir/Pass/PassBase.td"
 
 def NNDecomposePass : Pass<"nn-decompose"> {
-  let summary = "Writes nn ops on tensors as linalg ops";
+  let summary = "Writes nn ops and softmax on tensors as linalg generics";
   let description = [{
     The decomposition is each op's meaning; targets without a better way to
-    compute an op use it. `nn` ops on buffers are left alone.
+    compute an op use it, and `linalg.softmax` goes the same way. Ops on buffers
+    are left alone.
 
     Before:
     ```mlir

@@ -18,7 +18,7 @@ namespace twist::nn {
 void registerBufferizableOpInterfaceExternalModels(
     mlir::DialectRegistry &registry);
 
-/// Writes `op`, an nn op on tensors, as linalg ops before it; returns the
+/// Writes `op`, an nn op or softmax on tensors, as linalg ops before it; returns the
 /// value that takes the place of its result.
 mlir::FailureOr<mlir::Value> decompose(mlir::RewriterBase &rewriter,
                                        mlir::Operation *op);

@@ -222,6 +222,13 @@ FailureOr<Value> nn::decompose(RewriterBase &rewriter, Operation *op) {
           [&](LayerNormOp norm) { return decomposeLayerNorm(rewriter, norm); })
       .Case([&](RMSNormOp norm) { return decomposeRMSNorm(rewriter, norm); })
       .Case([&](GatherOp gather) { return decomposeGather(rewriter, gather); })
+      .Case([&](linalg::SoftmaxOp softmax) -> FailureOr<Value> {
+        FailureOr<SmallVector<Value>> parts =
+            softmax.decomposeOperation(rewriter);
+        if (failed(parts))
+          return failure();
+        return parts->front();
+      })
       .Default([](Operation *) -> FailureOr<Value> { return failure(); });
 }
 
@@ -230,7 +237,8 @@ struct NNDecomposePass : nn::impl::NNDecomposePassBase<NNDecomposePass> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation()->walk([&](Operation *op) {
-      if (isa_and_present<NNDialect>(op->getDialect()))
+      if (isa_and_present<NNDialect>(op->getDialect()) ||
+          isa<linalg::SoftmaxOp>(op))
         ops.push_back(op);
     });
     IRRewriter rewriter(&getContext());

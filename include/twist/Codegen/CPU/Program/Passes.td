@@ -25,6 +25,28 @@ def CPUDescribeInterface : Pass<"cpu-describe-interface", "::mlir::ModuleOp"> {
   ];
 }
 
+def CPUResolveDims : Pass<"cpu-resolve-dims"> {
+  let summary = "Asks for sizes where they are made, not behind reshapes";
+  let description = [{
+    Sizes of reshapes, of destination-style ops and of whatever can tell its shape
+    become arithmetic on the sizes of what they are made from, on tensors and on
+    buffers.
+
+    ```mlir
+    %c = memref.collapse_shape %m [[0, 1], [2]] : memref<?x?x32xf32> into memref<?x32xf32>
+    %d = memref.dim %c, %c0 : memref<?x32xf32>
+    // becomes
+    %d0 = memref.dim %m, %c0 : memref<?x?x32xf32>
+    %d1 = memref.dim %m, %c1 : memref<?x?x32xf32>
+    %d = arith.muli %d0, %d1 : index
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::affine::AffineDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
 def CPUPlaceWeights : Pass<"cpu-place-weights", "::mlir::ModuleOp"> {
   let summary = "Gives every weight its place in the weights file";
   let description = [{
@@ -108,6 +130,27 @@ def CPUOpsToLoops : Pass<"cpu-ops-to-loops", "::mlir::func::FuncOp"> {
   ];
 }
 
+def CPUExpandReshapes : Pass<"cpu-expand-reshapes"> {
+  let summary = "Lowers memref.expand_shape with any number of open sizes";
+  let description = [{
+    The general expansion of strided metadata computes one open size per group of
+    dimensions; here the sizes are taken from the op.
+
+    ```mlir
+    %e = memref.expand_shape %m [[0, 1], [2]] output_shape [%a, %b, 32]
+           : memref<?x32xf32> into memref<?x?x32xf32>
+    // becomes
+    %base, %offset, %sizes:2, %strides:2 = memref.extract_strided_metadata %m
+    %s = arith.muli %strides#0, %b
+    %e = memref.reinterpret_cast %base to offset: [0], sizes: [%a, %b, 32],
+           strides: [%s, %strides#0, 1]
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"
+  ];
+}
+
 def CPUEmitABI : Pass<"cpu-emit-abi", "::mlir::ModuleOp"> {
   let summary = "Lowers launches and emits the functions the runtime calls";
   let description = [{
@@ -124,6 +167,18 @@ def CPUEmitABI : Pass<"cpu-emit-abi", "::mlir::ModuleOp"> {
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
     "::mlir::LLVM::LLVMDialect"
+  ];
+}
+
+def CPUExpandShapes : Pass<"cpu-expand-shapes"> {
+  let summary = "Writes expansions into several dynamic sizes as plain views";
+  let description = [{
+    `expand-strided-metadata` takes the one dynamic size of a group from the
+    others; where a group has several, it must be a `memref.reinterpret_cast`
+    whose sizes are given and whose strides are their products.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"
   ];
 }
 
