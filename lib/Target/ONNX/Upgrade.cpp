@@ -60,13 +60,15 @@ public:
     if (*index >= payloads.size())
       return emitError(loc) << "its data was not found";
     const ExportPayload &payload = payloads[*index];
-    if (elementTypeOf(tensor.data_type(), loc.getContext()) ==
-        payload.elementType) {
+    auto view = dyn_cast<weights::ViewAttr>(payload.value);
+    bool isTyped = elementTypeOf(tensor.data_type(), loc.getContext()) ==
+                       payload.elementType &&
+                   (!view || llvm::equal(view.getShape(), tensor.dims()));
+    if (isTyped) {
       found.value = payload.value;
       return std::optional(found);
     }
     // Bytes of a tensor inside a function.
-    auto view = cast<weights::ViewAttr>(payload.value);
     FailureOr<ArrayRef<char>> bytes = sources.stored(view, loc);
     if (failed(bytes))
       return failure();
@@ -93,7 +95,11 @@ private:
   void unifyDomain();
   LogicalResult fixDefaults();
   LogicalResult densify(TensorLocator &locator);
+  LogicalResult inlineFunctions();
+  LogicalResult checkOps();
+  void setAside(bool restore);
   LogicalResult convert();
+  LogicalResult attempt(const char *what, llvm::function_ref<void()> action);
   FailureOr<OwningOpRef<ModuleOp>> reimport(TensorLocator &locator);
   void restoreModule(ModuleOp upgraded);
   void restorePorts(func::FuncOp from, func::FuncOp to);
@@ -104,6 +110,8 @@ private:
   int64_t minOpset;
   weights::SourceFiles sources;
   BuiltModel built;
+  /// Attributes of nodes outside the default domain, by first output.
+  llvm::StringMap<std::vector<pb::AttributeProto>> aside;
 };
 
 } // namespace
@@ -251,16 +259,18 @@ static pb::OperatorSetIdProto *defaultOpset(pb::ModelProto &model) {
   return nullptr;
 }
 
-LogicalResult Upgrade::convert() {
+LogicalResult Upgrade::attempt(const char *what,
+                               llvm::function_ref<void()> action) {
+  try {
+    action();
+    return success();
+  } catch (const std::exception &error) {
+    return emitError(loc) << what << ": " << StringRef(error.what()).rtrim();
+  }
+}
+
+LogicalResult Upgrade::inlineFunctions() {
   pb::ModelProto &model = built.model;
-  auto attempt = [&](const char *what, auto action) -> LogicalResult {
-    try {
-      action();
-      return success();
-    } catch (const std::exception &error) {
-      return emitError(loc) << what << ": " << StringRef(error.what()).rtrim();
-    }
-  };
   if (model.functions_size() &&
       failed(attempt("functions cannot be inlined", [&] {
         ::onnx::inliner::InlineLocalFunctions(model, /*convert_version=*/true);
@@ -269,21 +279,89 @@ LogicalResult Upgrade::convert() {
   for (const pb::FunctionProto &function : model.functions())
     return emitError(loc) << "function '" << function.name() << "' of domain '"
                           << function.domain() << "' cannot be inlined";
+  return success();
+}
+
+/// Visits the nodes of a graph and of the graphs in its nodes.
+static void forEachNode(pb::GraphProto &graph,
+                        llvm::function_ref<void(pb::NodeProto &)> visit) {
+  for (pb::NodeProto &node : *graph.mutable_node()) {
+    for (pb::AttributeProto &attribute : *node.mutable_attribute()) {
+      if (attribute.has_g())
+        forEachNode(*attribute.mutable_g(), visit);
+      for (pb::GraphProto &inner : *attribute.mutable_graphs())
+        forEachNode(inner, visit);
+    }
+    visit(node);
+  }
+}
+
+/// The converter gives up at the first op it does not know; here all are named.
+LogicalResult Upgrade::checkOps() {
+  auto version = static_cast<int>(defaultOpset(built.model)->version());
+  bool ok = true;
+  forEachNode(*built.model.mutable_graph(), [&](pb::NodeProto &node) {
+    if (!node.domain().empty() ||
+        ::onnx::OpSchemaRegistry::Schema(node.op_type(), version, ""))
+      return;
+    std::string name = node.name();
+    if (name.empty())
+      name = node.op_type() +
+             (node.output_size() ? ":" + node.output(0) : std::string());
+    emitError(NameLoc::get(StringAttr::get(module.getContext(), name)))
+        << "operator '" << node.op_type() << "' is unknown in operator set "
+        << version;
+    ok = false;
+  });
+  return success(ok);
+}
+
+/// Nodes of other domains pass through the converter without their attributes,
+/// some kinds of which it cannot represent.
+void Upgrade::setAside(bool restore) {
+  forEachNode(*built.model.mutable_graph(), [&](pb::NodeProto &node) {
+    if (node.domain().empty() || node.output().empty())
+      return;
+    auto *attributes = node.mutable_attribute();
+    std::vector<pb::AttributeProto> &kept = aside[node.output(0)];
+    if (restore) {
+      for (pb::AttributeProto &attribute : kept)
+        attributes->Add()->Swap(&attribute);
+      return;
+    }
+    google::protobuf::RepeatedPtrField<pb::AttributeProto> graphs;
+    for (pb::AttributeProto &attribute : *attributes)
+      if (attribute.has_g())
+        graphs.Add()->Swap(&attribute);
+      else
+        kept.push_back(std::move(attribute));
+    attributes->Swap(&graphs);
+  });
+}
+
+LogicalResult Upgrade::convert() {
+  pb::ModelProto &model = built.model;
+  if (failed(inlineFunctions()))
+    return failure();
   if (!defaultOpset(model))
     model.add_opset_import()->set_version(minOpset);
+  if (failed(checkOps()))
+    return failure();
   int64_t version = defaultOpset(model)->version();
   model.set_ir_version(std::max(model.ir_version(), kMinIrVersion));
-  if (version < minOpset &&
-      failed(attempt(
-          "the model cannot be brought to a newer operator set",
-          [&] {
-            pb::ModelProto converted =
-                ::onnx::version_conversion::ConvertVersion(
-                    model, static_cast<int>(minOpset));
-            model.Swap(&converted);
-          })))
-    return failure();
-  model.set_ir_version(std::max(model.ir_version(), kMinIrVersion));
+  if (version < minOpset) {
+    setAside(/*restore=*/false);
+    if (failed(
+            attempt("the model cannot be brought to a newer operator set", [&] {
+              pb::ModelProto converted =
+                  ::onnx::version_conversion::ConvertVersion(
+                      model, static_cast<int>(minOpset));
+              model.Swap(&converted);
+            })))
+      return failure();
+    setAside(/*restore=*/true);
+    model.set_ir_version(std::max(model.ir_version(), kMinIrVersion));
+  }
   return attempt("shapes cannot be inferred", [&] {
     ::onnx::shape_inference::InferShapes(
         model, ::onnx::OpSchemaRegistry::Instance(),
