@@ -5,10 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ResolveDims.h"
 #include "twist/Codegen/CPU/Program/Passes.h"
 
-#include "mlir/Dialect/MemRef/Transforms/Transforms.h"
-#include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Transforms/RegionUtils.h"
 
 namespace twist::cpu {
@@ -93,36 +92,6 @@ static FailureOr<DictionaryAttr> describeInterface(func::FuncOp main) {
 // The shape function
 //===----------------------------------------------------------------------===//
 
-namespace {
-/// dim(result of a destination-style op, d) -> dim(its destination, d)
-struct DimOfDestination : OpRewritePattern<tensor::DimOp> {
-  using OpRewritePattern::OpRewritePattern;
-
-  LogicalResult matchAndRewrite(tensor::DimOp op,
-                                PatternRewriter &rewriter) const override {
-    auto result = dyn_cast<OpResult>(op.getSource());
-    auto producer =
-        result ? dyn_cast<DestinationStyleOpInterface>(result.getOwner())
-               : DestinationStyleOpInterface();
-    if (!producer)
-      return failure();
-    rewriter.modifyOpInPlace(op, [&] {
-      op.getSourceMutable().assign(producer.getTiedOpOperand(result)->get());
-    });
-    return success();
-  }
-};
-} // namespace
-
-static void resolveDims(func::FuncOp function) {
-  RewritePatternSet patterns(function.getContext());
-  patterns.add<DimOfDestination>(function.getContext());
-  memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
-  memref::populateResolveShapedTypeResultDimsPatterns(patterns);
-  tensor::DimOp::getCanonicalizationPatterns(patterns, function.getContext());
-  (void)applyPatternsGreedily(function, std::move(patterns));
-}
-
 /// Replaces the tensors among the arguments by their dynamic sizes.
 static LogicalResult takeSizesForTensors(func::FuncOp function) {
   Block &body = function.getBody().front();
@@ -174,7 +143,7 @@ static LogicalResult makeShapeFunction(func::FuncOp main) {
   function.setType(b.getFunctionType(
       main.getArgumentTypes(),
       SmallVector<Type>(sizes.size(), b.getIndexType())));
-  resolveDims(function);
+  cpu::resolveDims(function);
   IRRewriter rewriter(b);
   (void)runRegionDCE(rewriter, function->getRegions());
   return takeSizesForTensors(function);
