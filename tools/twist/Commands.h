@@ -19,6 +19,7 @@ int compileMain(int argc, char **argv);
 int runMain(int argc, char **argv);
 int benchMain(int argc, char **argv);
 int sliceMain(int argc, char **argv);
+int inspectMain(int argc, char **argv);
 int ticketMain(int argc, char **argv);
 
 } // namespace twist::tools

@@ -24,6 +24,7 @@ struct Command {
 } // namespace
 
 static constexpr Command commands[] = {
+    {"inspect", inspectMain, "show a model's axes, and what can't be cut"},
     {"ticket", ticketMain, "make a ticket: which units of each axis are kept"},
     {"slice", sliceMain, "cut a model by a ticket"},
     {"compile", compileMain, "make a native program of a model"},

@@ -69,10 +69,11 @@ struct Axis {
   llvm::SmallVector<mlir::Operation *> reads;
 };
 
-/// A set of units some float weight makes and some op sums away, that yet can't
-/// be cut.
+/// A set of units some float weight makes that can't be cut.
 struct RefusedClass {
   int64_t size = 0;
+  /// Whether some op sums it away; if not, it reaches an output.
+  bool isSummedAway = false;
   /// As Axis::sources.
   llvm::SmallVector<std::string> sources;
   /// Each different reason once, in graph order, at the op it is due to (the
@@ -87,6 +88,19 @@ struct RefusedClass {
 /// On a module: state pairs given to discovery, which hold for every later
 /// analysis too. An array of strings as in AxisAnalysisOptions::state.
 inline constexpr llvm::StringLiteral kStateAttr = "twist.state";
+
+/// Parameters: elements of float weights. FLOPs: two for each multiplication
+/// and addition of contractions; a dimension of dynamic size counts as 1.
+struct AxisCost {
+  int64_t parameters = 0;
+  int64_t flops = 0;
+};
+
+/// What the model holds, and what would be gone if all units of one axis were.
+struct AxisCosts {
+  AxisCost total;
+  std::vector<AxisCost> axes;
+};
 
 struct AxisAnalysisOptions {
   /// State pairs `input=output`, where one `*` may stand for the same text on
@@ -120,6 +134,9 @@ public:
   /// The same as `operand` sees it: its own view.
   llvm::SmallVector<AxisPlace> placesOf(mlir::OpOperand &operand,
                                         int64_t dim) const;
+
+  /// Costs of the function and of each of axes().
+  AxisCosts costs() const;
 
   /// The inputs and outputs paired as state, (argument number, result number).
   llvm::ArrayRef<std::pair<unsigned, unsigned>> statePairs() const;

@@ -37,11 +37,11 @@ struct AtomClass {
   bool isBatch = false, isContracted = false, isFree = false;
   bool hasDataSink = false;
 
-  /// Some weight makes it and data flows into what sums it away.
-  bool isCandidate() const {
-    return size > 1 && hasDataSink && !sources.empty() && sources[0].rank < 2;
+  bool isMade() const {
+    return size > 1 && !sources.empty() && sources[0].rank < 2;
   }
-  bool isAxis() const { return isCandidate() && barriers.empty(); }
+  /// Some weight makes it, data flows into what sums it away, and no op objects.
+  bool isAxis() const { return isMade() && hasDataSink && barriers.empty(); }
 };
 
 /// Every class of static size, in graph order of what makes it.

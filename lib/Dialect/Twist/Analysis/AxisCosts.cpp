@@ -1,0 +1,113 @@
+//===- AxisCosts.cpp - What each axis holds -----------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "AxisAnalysisImpl.h"
+
+#include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Dialect/Weights/Weights.h"
+
+using namespace mlir;
+using namespace twist;
+using namespace twist::axes;
+
+namespace {
+/// Adds an amount spread evenly over a box of dimensions to a total and to the
+/// axes that reach into the box.
+class Shares {
+public:
+  Shares(const AxisAnalysis &analysis, int64_t AxisCost::*field,
+         AxisCosts &costs)
+      : analysis(analysis), field(field), costs(costs),
+        untouched(costs.axes.size(), 1.0) {}
+
+  void add(Value value, int64_t dim) {
+    int64_t size = cast<RankedTensorType>(value.getType()).getDimSize(dim);
+    std::vector<double> covered(untouched.size());
+    for (const AxisPlace &found : analysis.placesOf(value, dim)) {
+      const Place &place = found.place;
+      covered[found.axis] +=
+          place.isStatic() ? double(place.outer * place.units * place.inner) /
+                                 double(size)
+                           : 1.0;
+    }
+    for (auto [axis, part] : llvm::enumerate(covered))
+      untouched[axis] *= 1 - part;
+  }
+  void finish(int64_t amount) {
+    costs.total.*field += amount;
+    for (auto [axis, part] : llvm::enumerate(untouched))
+      costs.axes[axis].*field += std::llround(double(amount) * (1 - part));
+  }
+
+private:
+  const AxisAnalysis &analysis;
+  int64_t AxisCost::*field;
+  AxisCosts &costs;
+  std::vector<double> untouched;
+};
+} // namespace
+
+static void addParameters(Operation *op, const AxisAnalysis &analysis,
+                          llvm::DenseSet<Attribute> &seen, AxisCosts &costs) {
+  auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
+  if (!type || !type.hasStaticShape() || !isa<FloatType>(type.getElementType()))
+    return;
+  // Copies of a load are one weight.
+  if (auto load = dyn_cast<weights::LoadOp>(op))
+    if (!seen.insert(load.getView()).second)
+      return;
+  Shares shares(analysis, &AxisCost::parameters, costs);
+  for (int64_t dim = 0; dim < type.getRank(); ++dim)
+    shares.add(op->getResult(0), dim);
+  shares.finish(type.getNumElements());
+}
+
+static int64_t sizeOrOne(Value value, int64_t dim) {
+  int64_t size = cast<RankedTensorType>(value.getType()).getDimSize(dim);
+  return ShapedType::isDynamic(size) ? 1 : size;
+}
+
+/// Two operations for each element of the result and of what is summed away.
+static void addFlops(Operation *op, const OpRelations &said,
+                     const AxisAnalysis &analysis, AxisCosts &costs) {
+  bool contracts = false;
+  int64_t flops = 2;
+  Shares shares(analysis, &AxisCost::flops, costs);
+  for (const Relation &relation : said.list) {
+    if (relation.kind != Relation::Contract)
+      continue;
+    contracts = true;
+    DimRef summed = relation.from[0];
+    Value operand = op->getOperand(summed.number);
+    flops *= sizeOrOne(operand, summed.dim);
+    shares.add(operand, summed.dim);
+  }
+  auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
+  if (!contracts || !type)
+    return;
+  for (int64_t dim = 0; dim < type.getRank(); ++dim) {
+    flops *= sizeOrOne(op->getResult(0), dim);
+    shares.add(op->getResult(0), dim);
+  }
+  shares.finish(flops);
+}
+
+AxisCosts AxisAnalysis::costs() const {
+  AxisCosts costs;
+  costs.axes.resize(axes().size());
+  llvm::DenseSet<Attribute> seen;
+  for (Operation &op : impl->graph.function.getBody().front()) {
+    if (isa<weights::LoadOp, onnx::ConstantOp>(op)) {
+      addParameters(&op, *this, seen, costs);
+      continue;
+    }
+    auto it = impl->graph.relations.find(&op);
+    if (it != impl->graph.relations.end() && op.getNumResults() > 0)
+      addFlops(&op, it->second, *this, costs);
+  }
+  return costs;
+}

@@ -1,0 +1,249 @@
+//===- Inspect.cpp - twist inspect ----------------------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Commands.h"
+
+#include "twist/Dialect/Twist/AxisAnalysis.h"
+#include "twist/Pipeline/InitAll.h"
+#include "twist/Pipeline/Model.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/JSON.h"
+
+using namespace mlir;
+using namespace twist;
+using llvm::format;
+namespace cl = llvm::cl;
+namespace json = llvm::json;
+
+//===----------------------------------------------------------------------===//
+// Inputs and outputs
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Port {
+  std::string name;
+  std::string type;
+  std::vector<std::string> dims; ///< a number, a name, or "?"
+};
+} // namespace
+
+static Port portOf(func::FuncOp function, bool isResult, unsigned i) {
+  auto attribute = [&](StringRef name) {
+    return isResult ? function.getResultAttr(i, name)
+                    : function.getArgAttr(i, name);
+  };
+  Port port;
+  if (auto name = dyn_cast_or_null<StringAttr>(attribute("onnx.name")))
+    port.name = name.str();
+  Type type = isResult ? function.getResultTypes()[i]
+                       : function.getArgumentTypes()[i];
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  llvm::raw_string_ostream os(port.type);
+  os << (tensor ? tensor.getElementType() : type);
+  if (!tensor)
+    return port;
+  auto names = dyn_cast_or_null<ArrayAttr>(attribute("onnx.dims"));
+  for (auto [dim, size] : llvm::enumerate(tensor.getShape())) {
+    StringRef name;
+    if (names && dim < names.size())
+      name = cast<StringAttr>(names[dim]).getValue();
+    port.dims.push_back(!ShapedType::isDynamic(size) ? std::to_string(size)
+                        : name.empty()               ? "?"
+                                                     : name.str());
+  }
+  return port;
+}
+
+static std::vector<Port> portsOf(func::FuncOp function, bool isResult) {
+  std::vector<Port> ports;
+  unsigned count = isResult ? function.getNumResults() : function.getNumArguments();
+  for (unsigned i = 0; i < count; ++i)
+    ports.push_back(portOf(function, isResult, i));
+  return ports;
+}
+
+/// The ONNX node's name.
+static std::string nodeOf(Operation *op) {
+  if (auto name = dyn_cast<NameLoc>(op->getLoc()))
+    return name.getName().str();
+  if (auto function = dyn_cast<func::FuncOp>(op))
+    return function.getName().str();
+  return op->getName().stripDialect().str();
+}
+
+/// 1234567 as "1,234,567".
+static std::string grouped(int64_t number) {
+  std::string text = std::to_string(number);
+  for (int64_t at = int64_t(text.size()) - 3; at > 0; at -= 3)
+    text.insert(at, ",");
+  return text;
+}
+
+//===----------------------------------------------------------------------===//
+// As a table
+//===----------------------------------------------------------------------===//
+
+static void printPorts(StringRef title, ArrayRef<Port> ports) {
+  llvm::outs() << title << "\n";
+  for (const Port &port : ports)
+    llvm::outs() << format("  %-24s %-5s [", port.name.c_str(),
+                           port.type.c_str())
+                 << llvm::join(port.dims, ", ") << "]\n";
+}
+
+static std::string shortened(ArrayRef<std::string> sources) {
+  if (sources.empty())
+    return "(no named weight)";
+  std::string text = sources[0];
+  if (sources.size() > 1)
+    text += " +" + std::to_string(sources.size() - 1);
+  return text;
+}
+
+/// Axes share weights (a head and its width), so their parts overlap.
+static void printAxes(const axes::AxisAnalysis &analysis,
+                      const axes::AxisCosts &costs) {
+  auto percent = [](int64_t part, int64_t whole) {
+    return whole ? 100.0 * double(part) / double(whole) : 0.0;
+  };
+  llvm::outs() << "axes: " << analysis.axes().size() << "\n"
+               << format("  %-16s %6s %14s %7s %7s  %s\n", "axis", "units",
+                         "parameters", "", "FLOPs", "made by");
+  for (auto [axis, cost] : llvm::zip_equal(analysis.axes(), costs.axes)) {
+    std::string name = axis.kind + "." + std::to_string(axis.index);
+    llvm::outs() << format("  %-16s %6lld %14s %5.1f %% %5.1f %%  ",
+                           name.c_str(), (long long)axis.units,
+                           grouped(cost.parameters).c_str(),
+                           percent(cost.parameters, costs.total.parameters),
+                           percent(cost.flops, costs.total.flops))
+                 << shortened(axis.sources) << "\n";
+  }
+  llvm::outs() << format("  %-16s %6s %14s %7s %7s  ", "model", "",
+                         grouped(costs.total.parameters).c_str(), "", "")
+               << grouped(costs.total.flops)
+               << " FLOPs with dynamic sizes of 1\n";
+}
+
+static void printRefused(const axes::AxisAnalysis &analysis) {
+  if (analysis.refused().empty())
+    return;
+  llvm::outs() << "can't be cut: " << analysis.refused().size() << "\n";
+  for (const axes::RefusedClass &refused : analysis.refused()) {
+    llvm::outs() << format("  %6lld units of ", (long long)refused.size)
+                 << shortened(refused.sources) << "\n";
+    llvm::MapVector<StringRef, SmallVector<Operation *>> byText;
+    for (const axes::RefusedClass::Reason &reason : refused.reasons)
+      byText[reason.text].push_back(reason.op);
+    for (auto &[text, ops] : byText) {
+      llvm::outs() << "           " << text << ", at " << nodeOf(ops[0]);
+      if (ops.size() > 1)
+        llvm::outs() << " and " << ops.size() - 1 << " more";
+      llvm::outs() << "\n";
+    }
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// As JSON
+//===----------------------------------------------------------------------===//
+
+static json::Array toJSON(ArrayRef<Port> ports) {
+  json::Array array;
+  for (const Port &port : ports)
+    array.push_back(json::Object{{"name", port.name},
+                                 {"type", port.type},
+                                 {"dims", json::Array(port.dims)}});
+  return array;
+}
+
+static json::Object toJSON(func::FuncOp function,
+                           const axes::AxisAnalysis &analysis,
+                           const axes::AxisCosts &costs) {
+  json::Array axesArray, refusedArray, state;
+  for (auto [axis, cost] : llvm::zip_equal(analysis.axes(), costs.axes))
+    axesArray.push_back(json::Object{
+        {"name", axis.sources.empty()
+                     ? axis.kind + "." + std::to_string(axis.index)
+                     : axis.sources[0]},
+        {"symbol", axis.symbol},
+        {"kind", axis.kind},
+        {"index", axis.index},
+        {"units", axis.units},
+        {"sources", json::Array(axis.sources)},
+        {"parameters", cost.parameters},
+        {"flops", cost.flops}});
+  for (const axes::RefusedClass &refused : analysis.refused()) {
+    json::Array reasons;
+    for (const axes::RefusedClass::Reason &reason : refused.reasons)
+      reasons.push_back(
+          json::Object{{"node", nodeOf(reason.op)}, {"why", reason.text}});
+    refusedArray.push_back(json::Object{{"units", refused.size},
+                                        {"sources", json::Array(refused.sources)},
+                                        {"reasons", std::move(reasons)}});
+  }
+  for (auto [input, output] : analysis.statePairs())
+    state.push_back(json::Array{portOf(function, false, input).name,
+                                portOf(function, true, output).name});
+  return json::Object{{"inputs", toJSON(portsOf(function, false))},
+                      {"outputs", toJSON(portsOf(function, true))},
+                      {"parameters", costs.total.parameters},
+                      {"flops", costs.total.flops},
+                      {"state", std::move(state)},
+                      {"axes", std::move(axesArray)},
+                      {"refused", std::move(refusedArray)}};
+}
+
+int twist::tools::inspectMain(int argc, char **argv) {
+  cl::OptionCategory category("Options of twist inspect");
+  cl::opt<std::string> model(cl::Positional, cl::Required,
+                             cl::desc("MODEL.onnx"), cl::cat(category));
+  cl::opt<bool> asJSON("json", cl::desc("Write JSON"), cl::cat(category));
+  cl::list<std::string> dims("dim", cl::CommaSeparated,
+                             cl::value_desc("batch=1"), cl::cat(category),
+                             cl::desc("Sizes of dimensions, for the FLOPs"));
+  cl::list<std::string> state(
+      "state", cl::CommaSeparated, cl::value_desc("past.*=present.*"),
+      cl::cat(category), cl::desc("Inputs and outputs that hold state"));
+  cl::HideUnrelatedOptions(category);
+  cl::ParseCommandLineOptions(
+      argc, argv, "Shows a model's axes, what they hold, what can't be cut\n");
+
+  DialectRegistry registry;
+  registerAllDialects(registry);
+  registerAllPasses();
+  MLIRContext context(registry);
+  LoadOptions load;
+  load.state.assign(state.begin(), state.end());
+  load.dims = llvm::join(dims, ",");
+  FailureOr<OwningOpRef<ModuleOp>> module =
+      loadModelWithAxes(model, &context, load);
+  if (failed(module))
+    return 1;
+  auto function = *(**module).getOps<func::FuncOp>().begin();
+  FailureOr<axes::AxisAnalysis> analysis =
+      axes::AxisAnalysis::compute(function);
+  if (failed(analysis))
+    return 1;
+  axes::AxisCosts costs = analysis->costs();
+  if (asJSON) {
+    llvm::outs() << llvm::formatv(
+                        "{0:2}", json::Value(toJSON(function, *analysis, costs)))
+                 << "\n";
+    return 0;
+  }
+  printPorts("inputs", portsOf(function, false));
+  printPorts("outputs", portsOf(function, true));
+  for (auto [input, output] : analysis->statePairs())
+    llvm::outs() << "state " << portOf(function, false, input).name << " -> "
+                 << portOf(function, true, output).name << "\n";
+  printAxes(*analysis, costs);
+  printRefused(*analysis);
+  return 0;
+}
