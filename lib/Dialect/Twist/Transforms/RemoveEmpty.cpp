@@ -38,10 +38,14 @@ namespace {
 
 class EmptyRemover {
 public:
-  EmptyRemover(func::FuncOp function, llvm::DenseSet<Value> &empty)
-      : function(function), body(function.getBody().front()), empty(empty),
-        shapes(onnx::SymbolicShapes::compute(function)),
-        builder(function.getContext()) {}
+  EmptyRemover(func::FuncOp function, const DimensionCuts &cuts,
+               const onnx::SymbolicShapes &dense)
+      : function(function), body(function.getBody().front()), cuts(cuts),
+        dense(dense), builder(function.getContext()) {
+    for (const auto &entry : cuts.all())
+      if (cuts.isEmpty(entry.first))
+        empty.insert(entry.first);
+  }
 
   LogicalResult run();
 
@@ -57,6 +61,7 @@ private:
   LogicalResult materialise(Operation *op);
   LogicalResult dropInterface();
 
+  SmallVector<SizeExpr> sizesOf(Value value);
   FailureOr<Value> size(Operation *at, const SizeExpr &expr);
   FailureOr<Value> sizes(Operation *at, ArrayRef<SizeExpr> exprs);
   FailureOr<Value> atomSize(Operation *at, StringAttr atom);
@@ -65,8 +70,9 @@ private:
 
   func::FuncOp function;
   Block &body;
-  llvm::DenseSet<Value> &empty;
-  onnx::SymbolicShapes shapes; ///< of the cut function, before any removal
+  const DimensionCuts &cuts;
+  const onnx::SymbolicShapes &dense;
+  llvm::DenseSet<Value> empty;
   OpBuilder builder;
   /// Values that equal a smaller one broadcast to their shape.
   llvm::DenseMap<Value, Value> small;
@@ -92,12 +98,29 @@ Value EmptyRemover::zero(Location loc, Type elementType) {
   return value;
 }
 
-/// The value of an atom: a dimension of an argument that has nothing else.
+/// The sizes of a value after the cut.
+SmallVector<SizeExpr> EmptyRemover::sizesOf(Value value) {
+  SmallVector<SizeExpr> sizes;
+  ArrayRef<int64_t> shape = cast<RankedTensorType>(value.getType()).getShape();
+  for (auto [dim, size] : llvm::enumerate(shape)) {
+    if (!ShapedType::isDynamic(size)) {
+      sizes.push_back(size);
+      continue;
+    }
+    SizeExpr expr = dense.dimsOf(value)[dim];
+    if (const DimCut *cut = cuts.find(value, dim))
+      expr = (expr * cut->numerator).exactDiv(cut->denominator).value_or(expr);
+    sizes.push_back(expr);
+  }
+  return sizes;
+}
+
+/// The value of an atom: a dimension of an argument that is nothing else.
 FailureOr<Value> EmptyRemover::atomSize(Operation *at, StringAttr atom) {
   for (BlockArgument argument : body.getArguments()) {
-    if (empty.contains(argument) || !shapes.hasRank(argument))
+    if (empty.contains(argument) || !dense.hasRank(argument))
       continue;
-    for (auto [dim, expr] : llvm::enumerate(shapes.dimsOf(argument))) {
+    for (auto [dim, expr] : llvm::enumerate(dense.dimsOf(argument))) {
       if (expr != SizeExpr::atom(atom))
         continue;
       auto one = RankedTensorType::get({1}, builder.getI64Type());
@@ -203,9 +226,9 @@ LogicalResult EmptyRemover::visitConcat(onnx::ConcatOp op) {
   return success();
 }
 
-/// Sizes of an empty value: constants and sizes of inputs.
+/// Sizes of an empty value: what arithmetic on shapes sees are dense ones.
 LogicalResult EmptyRemover::visitShape(Operation *op, Value data) {
-  ArrayRef<SizeExpr> dims = shapes.dimsOf(data);
+  ArrayRef<SizeExpr> dims = dense.dimsOf(data);
   if (auto shape = dyn_cast<onnx::ShapeOp>(op)) {
     int64_t rank = dims.size(), start = shape.getStart();
     start = std::clamp<int64_t>(start < 0 ? start + rank : start, 0, rank);
@@ -292,7 +315,7 @@ void EmptyRemover::visitElementwise(Operation *op) {
   Value result = op->getResult(0);
   bool full = llvm::any_of(op->getOperands(), [&](Value operand) {
     return !small.contains(operand) && operand.getType() == result.getType() &&
-           shapes.dimsOf(operand) == shapes.dimsOf(result);
+           dense.dimsOf(operand) == dense.dimsOf(result);
   });
   SmallVector<Value> operands;
   for (Value operand : op->getOperands())
@@ -360,7 +383,7 @@ LogicalResult EmptyRemover::materialise(Operation *op) {
     auto it = small.find(operand.get());
     if (it == small.end())
       continue;
-    FailureOr<Value> shape = sizes(op, shapes.dimsOf(operand.get()));
+    FailureOr<Value> shape = sizes(op, sizesOf(operand.get()));
     if (failed(shape))
       return failure();
     operand.set(onnx::ExpandOp::create(
@@ -371,7 +394,8 @@ LogicalResult EmptyRemover::materialise(Operation *op) {
 
 LogicalResult EmptyRemover::visit(Operation *op) {
   auto isEmpty = [&](Value value) { return empty.contains(value); };
-  if (op->getNumResults() > 0 && llvm::all_of(op->getResults(), isEmpty))
+  if (isOpTriviallyDead(op) ||
+      (op->getNumResults() > 0 && llvm::all_of(op->getResults(), isEmpty)))
     return success();
   builder.setInsertionPoint(op);
   if (llvm::any_of(op->getOperands(), isEmpty) && !isa<func::ReturnOp>(op))
@@ -430,6 +454,7 @@ LogicalResult EmptyRemover::run() {
 }
 
 LogicalResult twist::axes::removeEmpty(func::FuncOp function,
-                                       llvm::DenseSet<Value> &empty) {
-  return EmptyRemover(function, empty).run();
+                                       const DimensionCuts &cuts,
+                                       const onnx::SymbolicShapes &dense) {
+  return EmptyRemover(function, cuts, dense).run();
 }

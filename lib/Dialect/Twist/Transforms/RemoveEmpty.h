@@ -8,16 +8,19 @@
 #ifndef TWIST_LIB_DIALECT_TWIST_TRANSFORMS_REMOVEEMPTY_H
 #define TWIST_LIB_DIALECT_TWIST_TRANSFORMS_REMOVEEMPTY_H
 
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "llvm/ADT/DenseSet.h"
+#include "DimensionCuts.h"
+
+#include "twist/Dialect/ONNX/SymbolicShapes.h"
 
 namespace twist::axes {
 
-/// Removes what touches the values in `empty`, which have lost every unit: the
-/// consumer of a layer becomes its bias, state that holds nothing leaves the
-/// interface. Errors are reported at the op that has no meaning without them.
+/// Removes what touches values that have lost every unit: the consumer of a
+/// layer becomes its bias, state that holds nothing leaves the interface.
+/// `dense` are the sizes before the cut. Errors are reported at the op that has
+/// no meaning without the units.
 llvm::LogicalResult removeEmpty(mlir::func::FuncOp function,
-                                llvm::DenseSet<mlir::Value> &empty);
+                                const DimensionCuts &cuts,
+                                const onnx::SymbolicShapes &dense);
 
 /// Erases what nothing uses, arguments apart.
 void eraseDead(mlir::func::FuncOp function);

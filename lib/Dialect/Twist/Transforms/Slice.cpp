@@ -176,11 +176,17 @@ static void noteInterface(func::FuncOp function, const DimensionCuts &cuts,
     note(value, i, true);
 }
 
-static void eraseGates(ModuleOp module) {
+/// Uses see the gates' operands. The gates stay, dead, as long as values are
+/// looked up by their address: a new op could get theirs.
+static void bypassGates(ModuleOp module) {
   module.walk([](GateOp gate) {
     gate.getOutput().replaceAllUsesWith(gate.getInput());
-    gate.erase();
   });
+}
+
+static void eraseGates(ModuleOp module) {
+  bypassGates(module);
+  module.walk([](GateOp gate) { gate.erase(); });
 }
 
 /// Makes the function's type that of its values.
@@ -223,16 +229,13 @@ LogicalResult twist::axes::slice(ModuleOp module, const SliceOptions &options,
     FailureOr<DimensionCuts> cuts = computeCuts(*function, options, *axes);
     if (failed(cuts))
       return failure();
+    auto dense = onnx::SymbolicShapes::compute(*function);
     noteInterface(*function, *cuts, report);
     if (failed(cutValues(*function, *cuts)))
       return failure();
-    eraseGates(module);
+    bypassGates(module);
     updateFunctionType(*function);
-    llvm::DenseSet<Value> empty;
-    for (const auto &entry : cuts->all())
-      if (cuts->isEmpty(entry.first))
-        empty.insert(entry.first);
-    if (failed(removeEmpty(*function, empty)))
+    if (failed(removeEmpty(*function, *cuts, dense)))
       return failure();
   }
   for (const auto &entry : axes->all()) {
