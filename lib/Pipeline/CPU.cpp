@@ -75,7 +75,6 @@ void twist::populateCPUProgramPasses(OpPassManager &pm) {
 
 void twist::populateCPULLVMPasses(OpPassManager &pm) {
   pm.addPass(createConvertVectorToSCFPass());
-  pm.addPass(cpu::createCPUExpandShapes());
   pm.addPass(cpu::createCPUExpandReshapes());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());

@@ -170,16 +170,4 @@ def CPUEmitABI : Pass<"cpu-emit-abi", "::mlir::ModuleOp"> {
   ];
 }
 
-def CPUExpandShapes : Pass<"cpu-expand-shapes"> {
-  let summary = "Writes expansions into several dynamic sizes as plain views";
-  let description = [{
-    `expand-strided-metadata` takes the one dynamic size of a group from the
-    others; where a group has several, it must be a `memref.reinterpret_cast`
-    whose sizes are given and whose strides are their products.
-  }];
-  let dependentDialects = [
-    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"
-  ];
-}
-
 #endif // TWIST_CODEGEN_CPU_PROGRAM_PASSES_TD
