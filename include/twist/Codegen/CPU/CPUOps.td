@@ -142,7 +142,7 @@ def CPU_GemmOp : CPU_Op<"gemm", [
 def CPU_YieldOp : CPU_Op<"yield", [Pure, Terminator, HasParent<"GemmOp">]> {
   let summary = "the value an epilogue stores";
   let arguments = (ins Optional<AnyType>:$value);
-  let builders = [OpBuilder<(ins), [{}]>];
+  let builders = [OpBuilder<(ins), [{ (void)odsState; }]>];
   let assemblyFormat = "($value^ `:` type($value))? attr-dict";
 }
 
