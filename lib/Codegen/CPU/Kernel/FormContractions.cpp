@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Kernels.h"
+#include "Contraction.h"
 
 #include "twist/Codegen/CPU/Passes.h"
 
@@ -23,6 +23,29 @@ namespace {
 struct FormContractions
     : twist::cpu::impl::CPUFormContractionsBase<FormContractions> {
   using CPUFormContractionsBase::CPUFormContractionsBase;
-  void runOnOperation() override {}
+
+  void runOnOperation() override {
+    TargetInfo target;
+    target.vectorBits = vectorBits;
+    SmallVector<linalg::LinalgOp> ops;
+    getOperation().walk([&](linalg::LinalgOp op) { ops.push_back(op); });
+    for (linalg::LinalgOp op : ops) {
+      std::optional<Contraction> contraction = matchContraction(op);
+      if (!contraction)
+        continue;
+      OpBuilder b(op);
+      contraction->outSizes =
+          tensor::getMixedSizes(b, op.getLoc(), op.getDpsInits()[0]);
+      splitBatch(b, *contraction);
+      foldTransposes(*contraction);
+      op->getResult(0).replaceAllUsesWith(
+          buildGemm(b, op, *contraction, target));
+      op.erase();
+      ++numGemms;
+    }
+    if (failed(fuseElementwise(getOperation())))
+      return signalPassFailure();
+    numEpilogues += fuseEpilogues(getOperation());
+  }
 };
 } // namespace

@@ -1,0 +1,55 @@
+//===- Contraction.h - Sums of products on tensors --------------*- C++ -*-===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_LIB_CODEGEN_CPU_KERNEL_CONTRACTION_H
+#define TWIST_LIB_CODEGEN_CPU_KERNEL_CONTRACTION_H
+
+#include "Emitter.h"
+#include "twist/Codegen/CPU/CPU.h"
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+
+namespace twist::cpu {
+
+/// A linalg op that sums lhs · rhs over one dimension. The maps are over its
+/// loops; each is a projected permutation.
+struct Contraction {
+  Value lhs, rhs, init;
+  mlir::AffineMap lhsMap, rhsMap, outMap;
+  bool lhsUnsigned = false, rhsUnsigned = false;
+  Type accumulator;
+  /// Extents of the result, a static one where known.
+  llvm::SmallVector<mlir::OpFoldResult> outSizes;
+  /// How the result's dimensions were joined in the op this stands for.
+  llvm::SmallVector<mlir::ReassociationIndices> joined;
+};
+
+/// The contraction that `op` is, with a column and one k; nothing otherwise.
+std::optional<Contraction> matchContraction(mlir::linalg::LinalgOp op);
+
+/// Walks a joined batch dimension as the dimensions it was joined from, where
+/// both operands were joined alike:
+///   batch_matmul(collapse(x), collapse(y)) → contraction of x and y
+void splitBatch(mlir::OpBuilder &b, Contraction &contraction);
+
+/// Reads operands from before their transposition.
+void foldTransposes(Contraction &contraction);
+
+/// Builds the cpu.gemm, with what packs its right-hand side; returns a value
+/// of the matched op's type.
+Value buildGemm(mlir::OpBuilder &b, mlir::linalg::LinalgOp op,
+                Contraction &contraction, TargetInfo target);
+
+/// Moves the ops that follow cpu.gemms into their epilogues; returns how many.
+unsigned fuseEpilogues(mlir::Operation *root);
+
+/// Fuses elementwise ops into their only users.
+mlir::LogicalResult fuseElementwise(mlir::Operation *root);
+
+} // namespace twist::cpu
+
+#endif // TWIST_LIB_CODEGEN_CPU_KERNEL_CONTRACTION_H

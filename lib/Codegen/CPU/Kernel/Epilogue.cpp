@@ -1,0 +1,217 @@
+//===- Epilogue.cpp - Elementwise fusion ------------------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Contraction.h"
+
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+using namespace mlir;
+using namespace twist;
+using namespace twist::cpu;
+
+//===----------------------------------------------------------------------===//
+// Elementwise ops with each other
+//===----------------------------------------------------------------------===//
+
+static bool hasOneUser(Value value, Operation *user) {
+  return llvm::all_of(value.getUsers(),
+                      [&](Operation *other) { return other == user; });
+}
+
+/// A producer goes into its only user, if that does not compute it more often
+/// than before at a price.
+static bool shouldFuse(OpOperand *operand) {
+  auto producer = operand->get().getDefiningOp<linalg::GenericOp>();
+  auto consumer = dyn_cast<linalg::GenericOp>(operand->getOwner());
+  if (!producer || !consumer || !hasOneUser(operand->get(), consumer))
+    return false;
+  AffineMap map = consumer.getMatchingIndexingMap(operand);
+  bool repeats = map.getNumResults() < map.getNumDims();
+  return !repeats || !isHeavy(*producer.getBody());
+}
+
+LogicalResult twist::cpu::fuseElementwise(Operation *root) {
+  RewritePatternSet patterns(root->getContext());
+  linalg::populateElementwiseOpsFusionPatterns(patterns, shouldFuse);
+  linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
+  tensor::EmptyOp::getCanonicalizationPatterns(patterns, root->getContext());
+  return applyPatternsGreedily(root, std::move(patterns));
+}
+
+//===----------------------------------------------------------------------===//
+// Into the epilogue of a gemm
+//===----------------------------------------------------------------------===//
+
+/// From the dimensions of the consumer, whose `map` reads the whole result of a
+/// gemm, to the gemm's.
+static SmallVector<AffineExpr> dimsOf(AffineMap map, AffineMap initMap) {
+  SmallVector<AffineExpr> dims(map.getNumDims());
+  for (auto [expr, target] : llvm::zip_equal(map.getResults(), initMap.getResults()))
+    dims[cast<AffineDimExpr>(expr).getPosition()] = target;
+  return dims;
+}
+
+static bool isLinear(AffineMap map) {
+  return llvm::all_of(map.getResults(), [](AffineExpr expr) {
+    return isa<AffineDimExpr, AffineConstantExpr>(expr);
+  });
+}
+
+/// Whether `consumer` can be done on the gemm's accumulators.
+static bool fitsEpilogue(GemmOp gemm, linalg::GenericOp consumer) {
+  if (!consumer || !consumer.hasPureTensorSemantics() ||
+      consumer.getNumReductionLoops() || consumer->getNumResults() != 1 ||
+      !hasOneUser(gemm.getResult(0), consumer) ||
+      !consumer.getRegionOutputArgs()[0].use_empty())
+    return false;
+  Block &body = *consumer.getBody();
+  if (!isVectorizable(body) || !body.getOps<linalg::IndexOp>().empty() ||
+      !body.getOps<memref::LoadOp>().empty())
+    return false;
+  AffineMap out = consumer.getIndexingMapsArray().back();
+  if (!out.isPermutation())
+    return false;
+  for (OpOperand *operand : consumer.getDpsInputOperands()) {
+    AffineMap map = consumer.getMatchingIndexingMap(operand);
+    if (operand->get() == gemm.getResult(0) && !map.isPermutation())
+      return false;
+    if (!isLinear(map))
+      return false;
+  }
+  // All reads of the result must be at one place, and columns stay last.
+  AffineMap read;
+  for (OpOperand *operand : consumer.getDpsInputOperands()) {
+    if (operand->get() != gemm.getResult(0))
+      continue;
+    AffineMap map = consumer.getMatchingIndexingMap(operand);
+    if (read && read != map)
+      return false;
+    read = map;
+  }
+  SmallVector<AffineExpr> dims = dimsOf(read, gemm.getInitMap());
+  return out.getResults().back().replaceDims(dims) ==
+         getAffineDimExpr(gemm.getColumnDim(), gemm.getContext());
+}
+
+/// The gemm again, at the builder, with other extras, init and maps; its
+/// epilogue still misses the terminator. `sum` is what the old one yielded.
+static GemmOp rebuild(OpBuilder &b, GemmOp gemm, ArrayRef<Value> extras,
+                      Value init, ArrayRef<AffineMap> maps, IRMapping &map,
+                      Value &sum) {
+  auto result = GemmOp::create(
+      b, gemm.getLoc(), TypeRange{init.getType()}, gemm.getLhs(), gemm.getRhs(),
+      extras, init, b.getAffineMapArrayAttr(maps), gemm.getBatch(),
+      gemm.getRows(), gemm.getPanelAttr(), gemm.getAccumulator(),
+      gemm.getLhsUnsigned(), gemm.getRhsUnsigned());
+  Block *block = b.createBlock(&result.getEpilogue());
+  Block &old = gemm.getEpilogue().front();
+  for (BlockArgument argument : old.getArguments())
+    map.map(argument, block->addArgument(argument.getType(), argument.getLoc()));
+  for (Operation &op : old.without_terminator())
+    b.clone(op, map);
+  sum = map.lookupOrDefault(old.getTerminator()->getOperand(0));
+  return result;
+}
+
+static void fuse(GemmOp gemm, linalg::GenericOp consumer) {
+  OpBuilder b(consumer);
+  AffineMap read;
+  for (OpOperand *operand : consumer.getDpsInputOperands())
+    if (operand->get() == gemm.getResult(0))
+      read = consumer.getMatchingIndexingMap(operand);
+  SmallVector<AffineExpr> dims = dimsOf(read, gemm.getInitMap());
+  auto translate = [&](AffineMap map) {
+    return map.replaceDimsAndSymbols(dims, {}, gemm.getNumDims(), 0);
+  };
+  SmallVector<AffineMap> maps;
+  for (unsigned i = 0, n = 2 + gemm.getExtras().size(); i < n; ++i)
+    maps.push_back(gemm.getMap(i));
+  SmallVector<Value> extras(gemm.getExtras());
+  SmallVector<OpOperand *> added;
+  for (OpOperand *operand : consumer.getDpsInputOperands()) {
+    if (operand->get() == gemm.getResult(0))
+      continue;
+    added.push_back(operand);
+    extras.push_back(operand->get());
+    maps.push_back(translate(consumer.getMatchingIndexingMap(operand)));
+  }
+  maps.push_back(translate(consumer.getIndexingMapsArray().back()));
+
+  IRMapping map;
+  Value sum;
+  GemmOp fused =
+      rebuild(b, gemm, extras, consumer.getDpsInits()[0], maps, map, sum);
+  Block &block = fused.getEpilogue().front();
+  for (OpOperand *operand : consumer.getDpsInputOperands())
+    if (operand->get() == gemm.getResult(0))
+      map.map(consumer.getMatchingBlockArgument(operand), sum);
+  for (OpOperand *operand : added) {
+    BlockArgument argument = consumer.getMatchingBlockArgument(operand);
+    map.map(argument, block.addArgument(argument.getType(), consumer.getLoc()));
+  }
+  for (Operation &op : consumer.getBody()->without_terminator())
+    b.clone(op, map);
+  YieldOp::create(b, consumer.getLoc(),
+                  map.lookupOrDefault(
+                      consumer.getBody()->getTerminator()->getOperand(0)));
+  consumer->replaceAllUsesWith(fused.getResults());
+  consumer.erase();
+  gemm.erase();
+}
+
+/// A transposition of the result that leaves columns last is a map.
+static bool fuseTranspose(GemmOp gemm, linalg::TransposeOp transpose) {
+  if (!transpose || !gemm.getResult(0).hasOneUse() ||
+      transpose.getInit() == gemm.getResult(0))
+    return false;
+  ArrayRef<int64_t> permutation = transpose.getPermutation();
+  if (permutation.back() != static_cast<int64_t>(permutation.size()) - 1)
+    return false;
+  OpBuilder b(transpose);
+  SmallVector<AffineMap> maps;
+  for (unsigned i = 0, n = 2 + gemm.getExtras().size(); i < n; ++i)
+    maps.push_back(gemm.getMap(i));
+  SmallVector<AffineExpr> results;
+  for (int64_t from : permutation)
+    results.push_back(gemm.getInitMap().getResult(from));
+  maps.push_back(
+      AffineMap::get(gemm.getNumDims(), 0, results, gemm.getContext()));
+  IRMapping map;
+  Value sum;
+  GemmOp fused = rebuild(b, gemm, llvm::to_vector(gemm.getExtras()),
+                         transpose.getInit(), maps, map, sum);
+  YieldOp::create(b, gemm.getLoc(), sum);
+  transpose->replaceAllUsesWith(fused.getResults());
+  transpose.erase();
+  gemm.erase();
+  return true;
+}
+
+unsigned twist::cpu::fuseEpilogues(Operation *root) {
+  SmallVector<GemmOp> pending;
+  root->walk([&](GemmOp gemm) { pending.push_back(gemm); });
+  unsigned count = 0;
+  while (!pending.empty()) {
+    GemmOp gemm = pending.pop_back_val();
+    if (gemm->getNumResults() == 0 || gemm.getResult(0).use_empty())
+      continue;
+    Operation *user = *gemm.getResult(0).user_begin();
+    auto generic = dyn_cast<linalg::GenericOp>(user);
+    Operation *next = user->getNextNode();
+    if (generic && fitsEpilogue(gemm, generic))
+      fuse(gemm, generic);
+    else if (!fuseTranspose(gemm, dyn_cast<linalg::TransposeOp>(user)))
+      continue;
+    ++count;
+    // The fused gemm stands where its user was; it may take the next one too.
+    if (auto fused = dyn_cast_or_null<GemmOp>(next->getPrevNode()))
+      pending.push_back(fused);
+  }
+  return count;
+}
