@@ -7,6 +7,7 @@
 
 #include "twist/Pipeline/CPU.h"
 
+#include "twist/Codegen/CPU/Passes.h"
 #include "twist/Codegen/CPU/Program/Passes.h"
 #include "twist/Dialect/NN/Transforms.h"
 
@@ -30,8 +31,13 @@ void twist::populateCPUTensorPasses(OpPassManager &pm,
   pm.addPass(cpu::createCPUResolveDims());
   addCleanup(pm);
   pm.addPass(cpu::createCPUDescribeInterface());
-  if (options.loops)
+  if (options.loops) {
     pm.addPass(nn::createNNDecomposePass());
+  } else {
+    cpu::CPUFormContractionsOptions form;
+    form.vectorBits = options.vectorBits;
+    pm.addNestedPass<func::FuncOp>(cpu::createCPUFormContractions(form));
+  }
   pm.addPass(cpu::createCPUPlaceWeights());
   addCleanup(pm);
   // arith, bufferization, cpu, func, linalg, math, memref, nn, scf, tensor
@@ -58,6 +64,11 @@ void twist::populateCPUBufferPasses(OpPassManager &pm) {
 
 void twist::populateCPUKernelPasses(OpPassManager &pm,
                                     const CPUPipelineOptions &options) {
+  if (!options.loops) {
+    cpu::CPULowerKernelsOptions kernels;
+    kernels.vectorBits = options.vectorBits;
+    pm.addPass(cpu::createCPULowerKernels(kernels));
+  }
   pm.addNestedPass<func::FuncOp>(cpu::createCPUOpsToLoops());
   addCleanup(pm);
   // arith, cpu (launch only), func, math, memref, scf, vector
@@ -74,6 +85,7 @@ void twist::populateCPUProgramPasses(OpPassManager &pm) {
 }
 
 void twist::populateCPULLVMPasses(OpPassManager &pm) {
+  pm.addPass(cpu::createCPUExpandMath());
   pm.addPass(createConvertVectorToSCFPass());
   pm.addPass(cpu::createCPUExpandReshapes());
   pm.addPass(memref::createExpandStridedMetadataPass());
