@@ -16,6 +16,8 @@
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/ToolOutputFile.h"
 
+#include <csignal>
+
 using namespace mlir;
 using namespace twist;
 namespace cl = llvm::cl;
@@ -54,6 +56,8 @@ static LogicalResult writeModule(ModuleOp module, StringRef path,
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  // A limit on file sizes is an error like a full disk, not the end.
+  std::signal(SIGXFSZ, SIG_IGN);
   cl::opt<std::string> input(cl::Positional, cl::Required,
                              cl::desc("MODEL.onnx|MODEL.mlir"));
   cl::opt<std::string> output("o", cl::desc("what to write, by extension"),
@@ -66,6 +70,9 @@ int main(int argc, char **argv) {
                             "in the file, beside it beyond 2 GB (default)"),
                  clEnumValN(ExternalData::Always, "always", "beside it"),
                  clEnumValN(ExternalData::Never, "never", "in the file")));
+  cl::opt<uint64_t> limit("inline-limit", cl::Hidden,
+                          cl::desc("bytes of the largest ONNX file"),
+                          cl::init(ExportONNXOptions().inlineLimit));
   cl::ParseCommandLineOptions(argc, argv, "Translates ONNX to MLIR and back\n");
 
   DialectRegistry registry;
@@ -76,5 +83,6 @@ int main(int argc, char **argv) {
     return 1;
   ExportONNXOptions options;
   options.external = external;
+  options.inlineLimit = limit;
   return failed(writeModule(**module, output, options));
 }

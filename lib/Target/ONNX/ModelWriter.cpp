@@ -17,6 +17,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -78,8 +79,10 @@ public:
     if (stream)
       stream->clear_error();
     stream.reset();
-    if (!name.empty())
-      fs::remove(name);
+    if (name.empty())
+      return;
+    fs::remove(name);
+    llvm::sys::DontRemoveFileOnSignal(name);
   }
   StringRef getName() const { return name; }
   llvm::raw_fd_ostream &os() { return *stream; }
@@ -207,6 +210,7 @@ LogicalResult TemporaryFile::create(StringRef path, Location loc) {
                                                    created, fs::OF_None, 0644))
     return emitError(loc) << "cannot be written: " << error.message();
   name = created;
+  llvm::sys::RemoveFileOnSignal(name);
   stream = std::make_unique<llvm::raw_fd_ostream>(fd, /*shouldClose=*/true);
   return success();
 }
@@ -224,6 +228,7 @@ LogicalResult TemporaryFile::close(Location loc) {
 LogicalResult TemporaryFile::keep(Location loc) {
   if (std::error_code error = fs::rename(name, target))
     return emitError(loc) << "cannot be written: " << error.message();
+  llvm::sys::DontRemoveFileOnSignal(name);
   name.clear();
   return success();
 }

@@ -99,6 +99,8 @@ private:
   LogicalResult checkOps();
   void setAside(bool restore);
   LogicalResult convert();
+  LogicalResult inferShapes(pb::ModelProto &model);
+  LogicalResult checkDeclarations();
   LogicalResult attempt(const char *what, llvm::function_ref<void()> action);
   FailureOr<OwningOpRef<ModuleOp>> reimport(TensorLocator &locator);
   void restoreModule(ModuleOp upgraded);
@@ -339,6 +341,52 @@ void Upgrade::setAside(bool restore) {
   });
 }
 
+/// Whether a tensor of one type can be one of the other.
+static bool isCompatible(const pb::TypeProto &a, const pb::TypeProto &b,
+                         MLIRContext *context) {
+  auto x = dyn_cast<TensorType>(importType(a, context));
+  auto y = dyn_cast<TensorType>(importType(b, context));
+  if (!x || !y)
+    return true;
+  return x.getElementType() == y.getElementType() &&
+         (!x.hasRank() || !y.hasRank() ||
+          succeeded(verifyCompatibleShape(x, y)));
+}
+
+/// Inference trusts what a file declares. So it runs once without, to compare:
+/// every wrong declaration is an error.
+LogicalResult Upgrade::checkDeclarations() {
+  pb::ModelProto bare = built.model;
+  pb::GraphProto &graph = *bare.mutable_graph();
+  llvm::StringMap<pb::TypeProto> declared;
+  for (pb::ValueInfoProto &info : *graph.mutable_output())
+    if (info.has_type())
+      declared[info.name()].Swap(info.mutable_type());
+  for (pb::ValueInfoProto &info : *graph.mutable_value_info())
+    if (info.has_type())
+      declared[info.name()].Swap(info.mutable_type());
+  for (pb::ValueInfoProto &info : *graph.mutable_output())
+    info.clear_type();
+  graph.clear_value_info();
+  if (failed(inferShapes(bare)))
+    return failure();
+  MLIRContext *context = module.getContext();
+  bool ok = true;
+  auto check = [&](const pb::ValueInfoProto &info) {
+    auto found = declared.find(info.name());
+    if (found == declared.end() || !info.has_type() ||
+        isCompatible(found->second, info.type(), context))
+      return;
+    emitError(NameLoc::get(StringAttr::get(context, info.name())))
+        << "is declared as " << importType(found->second, context)
+        << ", but its node gives " << importType(info.type(), context);
+    ok = false;
+  };
+  llvm::for_each(graph.output(), check);
+  llvm::for_each(graph.value_info(), check);
+  return success(ok);
+}
+
 LogicalResult Upgrade::convert() {
   pb::ModelProto &model = built.model;
   if (failed(inlineFunctions()))
@@ -362,6 +410,12 @@ LogicalResult Upgrade::convert() {
     setAside(/*restore=*/true);
     model.set_ir_version(std::max(model.ir_version(), kMinIrVersion));
   }
+  if (failed(checkDeclarations()))
+    return failure();
+  return inferShapes(model);
+}
+
+LogicalResult Upgrade::inferShapes(pb::ModelProto &model) {
   return attempt("shapes cannot be inferred", [&] {
     ::onnx::shape_inference::InferShapes(
         model, ::onnx::OpSchemaRegistry::Instance(),
