@@ -75,9 +75,7 @@ static void addModelPasses(OpPassManager &pm, const CompileOptions &options) {
     precision.precision = options.precision;
     pm.addPass(onnx::createONNXSetPrecision(precision));
   }
-  onnx::ONNXPreflightOptions preflight;
-  preflight.purpose = "compile";
-  pm.addPass(onnx::createONNXPreflight(preflight));
+  pm.addPass(onnx::createPreflightPass(onnx::Purpose::Compile, hasLowering));
   pm.addPass(createConvertONNXToLinalgPass());
   // arith, func, linalg, math, nn, scf, tensor, weights
 }

@@ -419,6 +419,9 @@ std::optional<SliceRange> twist::onnx::sliceRange(MLIRContext *context,
     if (!from || !to)
       return std::nullopt;
     SizeExpr length = *to - *from;
+    // The last k elements, of a dimension that may be shorter.
+    if (!size && first && *first < -1 && *to == dim)
+      length = minimum(context, dim, SizeExpr(0) - start);
     if (std::optional<int64_t> constant = length.constant())
       length = SizeExpr(std::max<int64_t>(*constant, 0));
     if (step > 1 && !length.exactDiv(SizeExpr(step)))

@@ -60,8 +60,10 @@ static void bindArgument(func::FuncOp function, BlockArgument argument,
     SizeExpr bound = size.substitute(builder.getContext(), sizes);
     if (std::optional<int64_t> constant = bound.constant())
       shape[i] = *constant;
-    else
+    else if (bound != size)
       texts[i] = bound.str();
+    else if (dims && i < dims.size() && isa<StringAttr>(dims[i]))
+      texts[i] = cast<StringAttr>(dims[i]).str();
     names[i] = texts[i];
   }
   argument.setType(RankedTensorType::get(shape, type.getElementType()));

@@ -153,8 +153,23 @@ struct PreflightPass : onnx::impl::ONNXPreflightBase<PreflightPass> {
       return signalPassFailure();
     }
     Purpose wanted = purpose == "slice" ? Purpose::Slice : Purpose::Compile;
-    if (failed(preflight(getOperation(), wanted)))
+    llvm::function_ref<bool(StringRef)> ask;
+    if (hasLowering)
+      ask = hasLowering;
+    if (failed(preflight(getOperation(), wanted, ask)))
       signalPassFailure();
   }
+
+  std::function<bool(StringRef)> hasLowering;
 };
 } // namespace
+
+std::unique_ptr<Pass>
+twist::onnx::createPreflightPass(Purpose purpose,
+                                 std::function<bool(StringRef)> hasLowering) {
+  ONNXPreflightOptions options;
+  options.purpose = purpose == Purpose::Slice ? "slice" : "compile";
+  auto pass = std::make_unique<PreflightPass>(options);
+  pass->hasLowering = std::move(hasLowering);
+  return pass;
+}

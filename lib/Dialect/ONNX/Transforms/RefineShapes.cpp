@@ -39,6 +39,7 @@ private:
   bool foldReshapeTarget(ReshapeOp op);
   bool foldExpandTarget(ExpandOp op);
   bool bypass(Operation *op);
+  bool bypassSizes(Operation *op);
   bool changesNothing(Operation *op);
   bool eraseUnused(Region &region);
   std::optional<SmallVector<int64_t>> constants(Value value);
@@ -84,13 +85,14 @@ std::optional<SmallVector<int64_t>> Refiner::constants(Value value) {
   return values;
 }
 
+static Type elementOf(Value value) {
+  auto tensor = dyn_cast<TensorType>(value.getType());
+  return tensor ? tensor.getElementType() : Type();
+}
+
 /// The element type a typed op gives its first result, where the file gives no
 /// type (behind nodes of unknown domains).
 static Type inferElementType(Operation *op) {
-  auto elementOf = [](Value value) -> Type {
-    auto tensor = dyn_cast<TensorType>(value.getType());
-    return tensor ? tensor.getElementType() : Type();
-  };
   Builder builder(op->getContext());
   if (isa<EqualOp, GreaterOp, GreaterOrEqualOp, LessOp, LessOrEqualOp, IsNaNOp,
           IsInfOp>(op))
@@ -141,9 +143,28 @@ bool Refiner::refineTypes(Operation *op) {
   return changed;
 }
 
-/// An integer or boolean constant of these elements at `value`'s place.
+/// Whether a float type holds each of these integers exactly.
+static bool holdsExactly(FloatType type, ArrayRef<int64_t> elements) {
+  unsigned precision = APFloat::semanticsPrecision(type.getFloatSemantics());
+  return llvm::all_of(elements, [&](int64_t element) {
+    return precision < 63 && std::abs(element) <= (int64_t(1) << precision);
+  });
+}
+
+/// A constant of these elements.
 static Value createConstant(OpBuilder &builder, Location loc,
                             RankedTensorType type, ArrayRef<int64_t> elements) {
+  if (auto element = dyn_cast<FloatType>(type.getElementType())) {
+    SmallVector<APFloat> values;
+    for (int64_t value : elements) {
+      values.push_back(APFloat(element.getFloatSemantics()));
+      values.back().convertFromAPInt(APInt(64, value, /*isSigned=*/true),
+                                     /*IsSigned=*/true,
+                                     APFloat::rmNearestTiesToEven);
+    }
+    return ConstantOp::create(builder, loc, type,
+                              DenseElementsAttr::get(type, values));
+  }
   SmallVector<APInt> bits;
   unsigned width = type.getElementType().getIntOrFloatBitWidth();
   for (int64_t element : elements)
@@ -159,11 +180,15 @@ bool Refiner::foldConstants(Operation *op) {
   bool changed = false;
   for (Value result : op->getResults()) {
     auto type = dyn_cast<RankedTensorType>(result.getType());
-    if (result.use_empty() || !type || !type.hasStaticShape() ||
-        !isa<IntegerType>(type.getElementType()))
+    if (result.use_empty() || !type || !type.hasStaticShape())
       continue;
     auto elements = constants(result);
-    if (!elements)
+    // Of floats only what comes from sizes: a computed zero may be negative.
+    auto element = dyn_cast<FloatType>(type.getElementType());
+    bool fromSizes = isa<CastOp>(op) && element && elements &&
+                     isa<IntegerType>(elementOf(op->getOperand(0))) &&
+                     holdsExactly(element, *elements);
+    if (!elements || !(isa<IntegerType>(type.getElementType()) || fromSizes))
       continue;
     OpBuilder builder(op);
     result.replaceAllUsesWith(
@@ -273,6 +298,25 @@ bool Refiner::changesNothing(Operation *op) {
   return steps && llvm::all_of(*steps, [](int64_t step) { return step == 1; });
 }
 
+/// Where(false, a, sizes) and the like  ->  sizes
+bool Refiner::bypassSizes(Operation *op) {
+  if (!isONNX(op) || op->getNumResults() != 1 || isa<NodeOp>(op))
+    return false;
+  Value result = op->getResult(0);
+  auto sizes = shapes.contentsOf(result);
+  if (result.use_empty() || !sizes || sizes->empty() ||
+      !isa<IntegerType>(elementOf(result)))
+    return false;
+  for (Value operand : op->getOperands()) {
+    auto same = shapes.contentsOf(operand);
+    if (same && *same == *sizes && operand.getType() == result.getType()) {
+      result.replaceAllUsesWith(operand);
+      return true;
+    }
+  }
+  return false;
+}
+
 bool Refiner::bypass(Operation *op) {
   if (!changesNothing(op) || op->getResult(0).use_empty())
     return false;
@@ -307,7 +351,7 @@ bool Refiner::refine() {
   for (Operation *op : ops)
     changed |= refineTypes(op);
   for (Operation *op : ops) {
-    changed |= foldConstants(op) || bypass(op);
+    changed |= foldConstants(op) || bypass(op) || bypassSizes(op);
     if (auto reshape = dyn_cast<ReshapeOp>(op))
       changed |= foldReshapeTarget(reshape);
     if (auto expand = dyn_cast<ExpandOp>(op))

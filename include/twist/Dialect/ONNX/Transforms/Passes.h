@@ -12,6 +12,8 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 
+#include <functional>
+
 namespace twist::onnx {
 
 #define GEN_PASS_DECL
@@ -42,6 +44,11 @@ enum class Purpose { Slice, Compile };
 llvm::LogicalResult
 preflight(mlir::ModuleOp module, Purpose purpose,
           llvm::function_ref<bool(llvm::StringRef)> hasLowering = {});
+
+/// The pass onnx-preflight, asking `hasLowering` too.
+std::unique_ptr<mlir::Pass>
+createPreflightPass(Purpose purpose,
+                    std::function<bool(llvm::StringRef)> hasLowering);
 
 } // namespace twist::onnx
 
