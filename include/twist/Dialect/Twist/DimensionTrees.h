@@ -90,11 +90,14 @@ private:
   void link(Node from, Node to);
   void flatten(Node node, Form form, List &list) const;
   bool unifyNodes(Node a, Node b);
+  void retryDisputed();
   bool zip(List a, List b);
   bool peel(List &a, List &b, bool left);
   bool merge(List a, List b);
   bool mergeStep(List &a, List &b);
-  std::optional<std::pair<Node, Node>> takeFront(Node node, const Size &size);
+  std::optional<std::pair<Node, Node>> takeFront(Node node, Size front);
+  std::optional<std::pair<Node, Node>>
+  takeFrontOfProduct(Node outer, Node inner, Size front);
   bool conflict(llvm::ArrayRef<Node> a, llvm::ArrayRef<Node> b);
 
   std::vector<Data> data;

@@ -7,6 +7,7 @@
 
 #include "twist/Dialect/Twist/DimensionTrees.h"
 
+#include "llvm/ADT/EquivalenceClasses.h"
 #include "llvm/ADT/STLExtras.h"
 
 #include <numeric>
@@ -92,8 +93,7 @@ void DimensionTrees::flatten(Node node, Form form, List &list) const {
 
 void DimensionTrees::unify(Node a, Node b, unsigned tag) {
   currentTag = tag;
-  if (!unifyNodes(a, b))
-    disputed.push_back({a, b, tag});
+  unifyNodes(a, b);
 }
 
 void DimensionTrees::settle() {
@@ -102,14 +102,35 @@ void DimensionTrees::settle() {
   // A retry makes nodes of its own: what counts is what became of the others.
   for (std::string before; !disputed.empty();) {
     disagreements.clear();
-    for (const Equation &equation : disputed) {
-      currentTag = equation.tag;
-      unifyNodes(equation.a, equation.b);
-    }
+    retryDisputed();
     std::string after = str(known);
     if (after == before)
       return;
     before = std::move(after);
+  }
+}
+
+/// Nodes that should be one but are not, each with each: which of them met
+/// first must not matter.
+void DimensionTrees::retryDisputed() {
+  llvm::EquivalenceClasses<Node> groups;
+  std::vector<Equation> retry;
+  for (const Equation &equation : disputed)
+    groups.unionSets(find(equation.a), find(equation.b));
+  for (const Equation &equation : disputed) {
+    Node leader = groups.getLeaderValue(find(equation.a));
+    if (llvm::any_of(retry, [&](const Equation &other) { return other.a == leader; }))
+      continue;
+    retry.push_back({leader, leader, equation.tag});
+  }
+  disputed.clear();
+  for (const Equation &group : retry) {
+    currentTag = group.tag;
+    List members(groups.findLeader(group.a), groups.member_end());
+    llvm::sort(members);
+    for (size_t i = 0; i < members.size(); ++i)
+      for (size_t j = i + 1; j < members.size(); ++j)
+        unifyNodes(members[i], members[j]);
   }
 }
 
@@ -127,8 +148,10 @@ bool DimensionTrees::unifyNodes(Node a, Node b) {
   b = find(b);
   if (a == b)
     return true;
-  if (!(size(a) == size(b)))
+  if (!(size(a) == size(b))) {
+    disputed.push_back({a, b, currentTag});
     return conflict(a, b);
+  }
   if (form(a) == Form::Atom || form(b) == Form::Atom) {
     bool aIsAtom = form(a) == Form::Atom;
     link(aIsAtom ? a : b, aIsAtom ? b : a);
@@ -148,6 +171,8 @@ bool DimensionTrees::unifyNodes(Node a, Node b) {
   // A product stands for both: its places need no enumeration.
   if (agree)
     link(form(b) == Form::Product ? a : b, form(b) == Form::Product ? b : a);
+  else
+    disputed.push_back({a, b, currentTag});
   return agree;
 }
 
@@ -202,9 +227,9 @@ bool DimensionTrees::peel(List &a, List &b, bool left) {
 }
 
 /// Cuts `node` into its first `front` units and the others; 0 < front < size.
-/// None where a boundary would cut through a factor.
+/// None where symbolic sizes leave it open.
 std::optional<std::pair<Node, Node>>
-DimensionTrees::takeFront(Node node, const Size &front) {
+DimensionTrees::takeFront(Node node, Size front) {
   node = find(node);
   if (form(node) == Form::Atom) {
     Node halves[2] = {atom(front), atom(size(node) - front)};
@@ -214,17 +239,8 @@ DimensionTrees::takeFront(Node node, const Size &front) {
   List parts;
   flatten(node, form(node), parts);
   ArrayRef<Node> others = ArrayRef(parts).drop_front();
-  if (form(node) == Form::Product) {
-    Node inner = product(others);
-    std::optional<Size> outerFront = front.exactDiv(size(inner));
-    if (!outerFront)
-      return std::nullopt;
-    auto halves = takeFront(parts[0], *outerFront);
-    if (!halves)
-      return std::nullopt;
-    return std::make_pair(product({halves->first, inner}),
-                          product({halves->second, inner}));
-  }
+  if (form(node) == Form::Product)
+    return takeFrontOfProduct(parts[0], product(others), std::move(front));
   if (size(parts[0]) == front)
     return std::make_pair(parts[0], concat(others));
   if (size(parts[0]).compareLess(front) == true) {
@@ -242,6 +258,48 @@ DimensionTrees::takeFront(Node node, const Size &front) {
   List rest = {halves->second};
   rest.append(others.begin(), others.end());
   return std::make_pair(halves->first, concat(rest));
+}
+
+/// product(outer, inner), after q of the outer units and r of the inner ones:
+///
+///   outer[0, q)·inner | inner[0, r)   and   inner[r, …) | outer[q + 1, …)·inner
+///
+/// where the middle is there only if r is not 0.
+std::optional<std::pair<Node, Node>>
+DimensionTrees::takeFrontOfProduct(Node outer, Node inner, Size front) {
+  if (std::optional<Size> whole = front.exactDiv(size(inner))) {
+    auto halves = takeFront(outer, *whole);
+    if (!halves)
+      return std::nullopt;
+    return std::make_pair(product({halves->first, inner}),
+                          product({halves->second, inner}));
+  }
+  std::optional<int64_t> units = front.constant(),
+                         width = size(inner).constant(),
+                         count = size(outer).constant();
+  if (!units || !width || !count)
+    return std::nullopt;
+  int64_t before = *units / *width, after = *count - before - 1;
+  List first, second;
+  if (before > 0) {
+    auto halves = takeFront(outer, before);
+    if (!halves)
+      return std::nullopt;
+    first.push_back(product({halves->first, inner}));
+    outer = halves->second;
+  }
+  auto cut = takeFront(inner, *units % *width);
+  if (!cut)
+    return std::nullopt;
+  first.push_back(cut->first);
+  second.push_back(cut->second);
+  if (after > 0) {
+    auto halves = takeFront(outer, 1);
+    if (!halves)
+      return std::nullopt;
+    second.push_back(product({halves->second, inner}));
+  }
+  return std::make_pair(concat(first), concat(second));
 }
 
 /// Two lists of segments of equal total size, one after another.

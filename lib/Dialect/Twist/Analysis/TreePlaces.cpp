@@ -196,7 +196,7 @@ std::string DimensionTrees::str(ArrayRef<Node> roots) const {
     bool brackets = isConcat || nested;
     os << (brackets ? "(" : "");
     interleave(
-        parts, [&](Node part) { print(part, true); },
+        parts, [&](Node part) { print(part, !isConcat); },
         [&] { os << (isConcat ? "|" : "·"); });
     os << (brackets ? ")" : "");
   };
