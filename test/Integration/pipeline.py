@@ -152,7 +152,8 @@ def command(*arguments):
     """Runs a tool of the build; its output, or the end of this process."""
     run = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
     if run.returncode:
-        text = [line[:300] for line in (run.stdout + run.stderr).splitlines()]
+        text = [line[:300] for line in (run.stdout + run.stderr).splitlines()
+                if not line.startswith(" #")]
         first = next((i for i, line in enumerate(text) if "error" in line or "Stack dump" in line), 0)
         text = "\n".join(text[max(0, first - 3):first + 12])
         sys.exit(f"FAILED ({run.returncode}): {' '.join(arguments)}\n{text}")
