@@ -22,13 +22,25 @@ struct Matrix {
 template <typename T>
 static void packMatrix(const Matrix &matrix, int64_t panel, const T *source,
                        T *packed) {
+  // Steps of k at a time, so that columns stored as rows are read in runs.
+  constexpr int64_t run = 32;
   for (int64_t n = 0; n < matrix.columns; n += panel) {
     int64_t width = std::min(panel, matrix.columns - n);
-    for (int64_t k = 0; k < matrix.depth; ++k, packed += panel) {
+    for (int64_t k = 0; k < matrix.depth; k += run) {
+      int64_t steps = std::min(run, matrix.depth - k);
       const T *from = source + n * matrix.columnStride + k * matrix.depthStride;
-      for (int64_t j = 0; j < width; ++j)
-        packed[j] = from[j * matrix.columnStride];
-      std::fill(packed + width, packed + panel, T(0));
+      if (matrix.columnStride == 1) {
+        for (int64_t s = 0; s < steps; ++s)
+          std::copy_n(from + s * matrix.depthStride, width, packed + s * panel);
+      } else {
+        for (int64_t j = 0; j < width; ++j)
+          for (int64_t s = 0; s < steps; ++s)
+            packed[s * panel + j] =
+                from[j * matrix.columnStride + s * matrix.depthStride];
+      }
+      for (int64_t s = 0; s < steps; ++s)
+        std::fill_n(packed + s * panel + width, panel - width, T(0));
+      packed += steps * panel;
     }
   }
 }

@@ -44,6 +44,9 @@ static constexpr int64_t taskWork = 1 << 18;
 /// Rows of the left-hand side that a task should not exceed, and the tasks that
 /// balance up to eight threads.
 static constexpr int64_t taskRows = 1024, balancedTasks = 16;
+/// Steps of k from a load to the prefetch of what it will need later, where few
+/// rows share a panel.
+static constexpr int64_t stepsAhead = 40;
 
 static void splitTasks(Emitter &e, GemmPlan &plan) {
   Value one = e.index(1), block = e.index(plan.blockRows);
@@ -161,6 +164,10 @@ private:
   /// and where it starts in the right-hand side.
   Value firstColumn, panelStart, nextPanel;
   SmallVector<Mask> masks;
+  /// What a block fetches for later: nothing; one vector a step of the next
+  /// panel, which many blocks share; or what itself will read soon.
+  enum class Fetch { None, NextPanel, Ahead };
+
   /// Accumulators on their way through a long epilogue.
   Buffer scratch;
   bool failed = false;
@@ -170,10 +177,11 @@ private:
   Value rowOffset(int64_t operand, Value row);
   void startPanel(Value panel);
   void overRows(Value from, Value to);
-  void overBlocks(Value from, Value to, int64_t rows, bool prefetches);
-  void writeBlock(Value row, int64_t rows, Value prefetchColumn);
-  Block accumulate(ArrayRef<Value> lhsOffsets, int64_t unroll,
-                   Value prefetchColumn);
+  void overBlocks(Value from, Value to, int64_t rows, Fetch fetch);
+  void writeBlock(Value row, int64_t rows, Fetch fetch, Value fetchColumn);
+  Block accumulate(ArrayRef<Value> lhsOffsets, int64_t unroll, Fetch fetch,
+                   Value fetchColumn);
+  void prefetch(Value offset);
   Value multiplyAdd(Value x, Value y, Value sum);
   void storeRow(Value row, ArrayRef<Value> sums);
   Value runEpilogue(Value sum, ArrayRef<Value> offsets, int64_t vector);
@@ -200,10 +208,17 @@ Value GemmWriter::multiplyAdd(Value x, Value y, Value sum) {
   return arith::AddIOp::create(e.b, e.loc, sum, product);
 }
 
+void GemmWriter::prefetch(Value offset) {
+  memref::PrefetchOp::create(e.b, e.loc, plan.rhs().buffer.flat, offset,
+                             /*isWrite=*/false, /*localityHint=*/2,
+                             /*isDataCache=*/true);
+}
+
 /// Sums over k; with `unroll` > 1 in that many accumulators per vector, which
 /// hides the latency of a block with few rows.
 GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
-                                         int64_t unroll, Value prefetchColumn) {
+                                         int64_t unroll, Fetch fetch,
+                                         Value fetchColumn) {
   int64_t rows = lhsOffsets.size(), vectors = plan.vectors;
   auto type = e.vector(plan.accumulator, plan.lanes);
   SmallVector<Value> zeros(rows * vectors * unroll, e.constant(type, 0));
@@ -220,12 +235,13 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
                            plan.packed ? Mask() : masks[j]);
       panel.push_back(e.convert(lanes, plan.accumulator, op.getRhsUnsigned()));
     }
-    if (prefetchColumn)
-      memref::PrefetchOp::create(
-          e.b, e.loc, plan.rhs().buffer.flat,
-          ValueRange{e.add(e.add(nextPanel, e.mul(k, plan.depthStep)),
-                           prefetchColumn)},
-          /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
+    if (fetch == Fetch::NextPanel)
+      prefetch(e.add(e.add(nextPanel, e.mul(k, plan.depthStep)), fetchColumn));
+    // Panels follow each other: what is ahead may be of the next one.
+    if (fetch == Fetch::Ahead)
+      for (int64_t j = 0; j < vectors; ++j)
+        prefetch(e.add(rowStart, e.index(stepsAhead * plan.panelColumns() +
+                                         j * plan.lanes)));
     for (int64_t r = 0; r < rows; ++r) {
       Value scalar = e.loadScalar(plan.lhs().buffer,
                                   e.add(lhsOffsets[r], e.mul(k, lhsStep)));
@@ -311,12 +327,13 @@ void GemmWriter::storeRow(Value row, ArrayRef<Value> sums) {
   }
 }
 
-void GemmWriter::writeBlock(Value row, int64_t rows, Value prefetchColumn) {
+void GemmWriter::writeBlock(Value row, int64_t rows, Fetch fetch,
+                            Value fetchColumn) {
   SmallVector<Value> lhsOffsets;
   for (int64_t r = 0; r < rows; ++r)
     lhsOffsets.push_back(rowOffset(0, e.add(row, e.index(r))));
   int64_t unroll = rows * plan.vectors < 6 ? 4 : 1;
-  Block block = accumulate(lhsOffsets, unroll, prefetchColumn);
+  Block block = accumulate(lhsOffsets, unroll, fetch, fetchColumn);
   if (!scratch.flat || rows == 1) {
     for (int64_t r = 0; r < rows; ++r)
       storeRow(e.add(row, e.index(r)), block[r]);
@@ -341,36 +358,40 @@ void GemmWriter::writeBlock(Value row, int64_t rows, Value prefetchColumn) {
 /// Blocks over [from, to), which holds at least one; the last overlaps the one
 /// before it, and computes the same values again.
 void GemmWriter::overBlocks(Value from, Value to, int64_t rows,
-                            bool prefetches) {
+                            Fetch fetch) {
   Value last = e.sub(to, e.index(rows));
   e.loop(from, to, e.index(rows), [&](Value at) {
     Value row = rows == 1 ? at : e.min(at, last);
-    Value prefetchColumn;
-    if (prefetches) {
+    Value column;
+    if (fetch == Fetch::NextPanel) {
       Value turn = e.rem(e.div(e.sub(at, from), e.index(rows)),
                          e.index(plan.vectors));
-      prefetchColumn = e.mul(turn, e.index(plan.lanes));
+      column = e.mul(turn, e.index(plan.lanes));
     }
-    writeBlock(row, rows, prefetchColumn);
+    writeBlock(row, rows, fetch, column);
   });
 }
 
 void GemmWriter::overRows(Value from, Value to) {
   Value count = e.sub(to, from);
   int64_t rows = plan.blockRows;
-  if (rows <= 4) {
-    e.branch(e.less(count, e.index(rows)), [&] { overBlocks(from, to, 1, false); },
-             [&] { overBlocks(from, to, rows, plan.packed); });
-    return;
-  }
-  e.branch(
-      e.less(count, e.index(rows)),
-      [&] {
-        e.branch(e.less(count, e.index(4)),
-                 [&] { overBlocks(from, to, 1, false); },
-                 [&] { overBlocks(from, to, 4, false); });
-      },
-      [&] { overBlocks(from, to, rows, plan.packed); });
+  Fetch ahead = plan.packed ? Fetch::Ahead : Fetch::None;
+  auto fewRows = [&] {
+    auto single = [&] { overBlocks(from, to, 1, ahead); };
+    if (rows <= 4)
+      return single();
+    e.branch(e.less(count, e.index(4)), single,
+             [&] { overBlocks(from, to, 4, ahead); });
+  };
+  // Too few blocks fetch too little of the next panel.
+  auto manyRows = [&] {
+    if (!plan.packed)
+      return overBlocks(from, to, rows, Fetch::None);
+    e.branch(e.less(count, e.index(rows * plan.vectors)),
+             [&] { overBlocks(from, to, rows, ahead); },
+             [&] { overBlocks(from, to, rows, Fetch::NextPanel); });
+  };
+  e.branch(e.less(count, e.index(rows)), fewRows, manyRows);
 }
 
 void GemmWriter::startPanel(Value panel) {
