@@ -10,6 +10,10 @@
 
 #include "twist/Runtime/Program.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct twist_program {
   const twist_program_table *table;
   void *library;             /* from dlopen; null for a linked program */
@@ -56,5 +60,9 @@ void twist_pool_run(twist_pool *pool, void (*fn)(void *, int64_t),
 /* Between these two, idle threads spin before they sleep. */
 void twist_pool_wake(twist_pool *pool);
 void twist_pool_rest(twist_pool *pool);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
 
 #endif /* TWIST_LIB_RUNTIME_INTERNAL_H */

@@ -23,12 +23,14 @@ struct twist_pool {
   pthread_t *workers; /* threads - 1 of them: the caller works too */
   pthread_mutex_t mutex;
   pthread_cond_t posted;
-  /* One loop at a time. `round` says that a new one is posted; `busy` counts the
-   * workers still in it. */
+  /* One loop at a time. `round` says that a new one is posted. A worker enters
+   * (`active`), then looks whether the loop is open; the caller closes it, then
+   * waits until none is in it: so nobody waits for one that is still asleep, and
+   * what follows is only written while none can read it. */
   _Alignas(64) atomic_uint round;
   atomic_int sleeping, awake, stop;
   _Alignas(64) atomic_int_fast64_t next;
-  _Alignas(64) atomic_int busy;
+  _Alignas(64) atomic_int active, open;
   void (*fn)(void *, int64_t);
   void *context;
   int64_t n;
@@ -74,8 +76,10 @@ static void *worker(void *argument) {
     if (atomic_load(&pool->stop))
       return NULL;
     seen = atomic_load_explicit(&pool->round, memory_order_acquire);
-    take_work(pool);
-    atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
+    atomic_fetch_add(&pool->active, 1);
+    if (atomic_load(&pool->open))
+      take_work(pool);
+    atomic_fetch_sub_explicit(&pool->active, 1, memory_order_release);
   }
 }
 
@@ -98,13 +102,13 @@ void twist_pool_run(twist_pool *pool, void (*fn)(void *, int64_t),
   pool->context = context;
   pool->n = n;
   atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-  atomic_store_explicit(&pool->busy, pool->threads - 1, memory_order_relaxed);
+  atomic_store(&pool->open, 1);
   atomic_fetch_add(&pool->round, 1); /* ordered before the look at `sleeping` */
   wake_sleepers(pool);
   take_work(pool);
-  for (int spins = 1; atomic_load_explicit(&pool->busy, memory_order_acquire);
-       ++spins)
-    if (spins % 4096)
+  atomic_store(&pool->open, 0);
+  for (int spins = 1; atomic_load(&pool->active); ++spins)
+    if (spins % 512)
       relax();
     else
       sched_yield();
