@@ -571,7 +571,9 @@ public:
     if (failed(upgraded))
       return signalPassFailure();
     module.getBodyRegion().takeBody((*upgraded)->getBodyRegion());
-    module->setAttrs((*upgraded)->getOperation()->getAttrDictionary());
+    // What others have noted about the module stays.
+    for (NamedAttribute attribute : (*upgraded)->getOperation()->getAttrs())
+      module->setAttr(attribute.getName(), attribute.getValue());
     module.walk([&](ir::NodeOp) { ++numNodes; });
   }
 };
