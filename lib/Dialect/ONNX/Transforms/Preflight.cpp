@@ -118,7 +118,7 @@ void Preflight::checkOp(Operation *op) {
   bool structural = !isa_and_nonnull<ONNXDialect>(op->getDialect()) ||
                     isa<YieldOp, NoneOp, ConstantOp>(op);
   if (purpose == Purpose::Compile && hasLowering && !structural &&
-      !hasLowering(op->getName().getStringRef()))
+      !hasLowering(op->getName().stripDialect()))
     obstacle(op) << "there is no lowering for " << op->getName().stripDialect();
   for (OpResult result : op->getResults())
     checkResult(result);
