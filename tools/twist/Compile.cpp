@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
+#include "Diagnostics.h"
 
 #include "twist/Pipeline/Compile.h"
 #include "twist/Pipeline/InitAll.h"
@@ -127,6 +128,7 @@ int twist::tools::compileMain(int argc, char **argv) {
   registerAllDialects(registry);
   registerAllPasses();
   MLIRContext context(registry);
+  printDiagnostics(context);
   progress.begin("reading");
   ModelOptions model;
   model.ticket = ticket;

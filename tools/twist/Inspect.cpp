@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
+#include "Diagnostics.h"
 
 #include "twist/Dialect/Twist/AxisAnalysis.h"
 #include "twist/Pipeline/InitAll.h"
@@ -219,6 +220,7 @@ int twist::tools::inspectMain(int argc, char **argv) {
   registerAllDialects(registry);
   registerAllPasses();
   MLIRContext context(registry);
+  printDiagnostics(context);
   LoadOptions load;
   load.state.assign(state.begin(), state.end());
   load.dims = llvm::join(dims, ",");

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
+#include "Diagnostics.h"
 
 #include "twist/Pipeline/InitAll.h"
 #include "twist/Pipeline/Model.h"
@@ -116,6 +117,7 @@ int twist::tools::sliceMain(int argc, char **argv) {
   registerAllDialects(registry);
   registerAllPasses();
   MLIRContext context(registry);
+  printDiagnostics(context);
   LoadOptions load;
   load.state.assign(state.begin(), state.end());
   FailureOr<OwningOpRef<ModuleOp>> module =

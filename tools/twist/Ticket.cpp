@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
+#include "Diagnostics.h"
 
 #include "twist/Dialect/Twist/Transforms/Fingerprint.h"
 #include "twist/Pipeline/InitAll.h"
@@ -122,6 +123,7 @@ int twist::tools::ticketMain(int argc, char **argv) {
   registerAllDialects(registry);
   registerAllPasses();
   MLIRContext context(registry);
+  printDiagnostics(context);
   LoadOptions load;
   load.hashes = true;
   load.state.assign(state.begin(), state.end());
