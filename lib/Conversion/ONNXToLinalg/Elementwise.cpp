@@ -123,7 +123,7 @@ static Value leakyBody(Scalars &s, Value slope) {
 
 static Value modBody(Scalars &s) {
   Value x = s.x[0], y = s.x[1], r = s.rem(x, y);
-  if (s.get<onnx::ModOp>().getFmod() || s.isFloat(x) || s.isUnsigned)
+  if (s.get<onnx::ModOp>().getFmod() || s.isUnsigned)
     return r;
   // The sign of the divisor: add it where the remainder has the other one.
   Value zero = s.number(0);
@@ -134,15 +134,18 @@ static Value modBody(Scalars &s) {
   return s.select(wrong, s.add(r, y), r);
 }
 
+/// The amount counts as unsigned; beyond the width all bits are shifted out.
 static Value bitShiftBody(Scalars &s) {
   Value x = s.x[0], by = s.x[1];
-  Value width = s.number(x.getType().getIntOrFloatBitWidth());
-  Value inside = s.compare(Order::LT, by, width);
-  Value safe = s.select(inside, by, s.number(0));
-  Value shifted = s.get<onnx::BitShiftOp>().getDirection() == "LEFT"
-                      ? arith::ShLIOp::create(s.b, x, safe).getResult()
-                      : arith::ShRUIOp::create(s.b, x, safe).getResult();
-  return s.select(inside, shifted, s.number(0));
+  ScalarMath amounts(s.b, /*isUnsigned=*/true);
+  unsigned width = x.getType().getIntOrFloatBitWidth();
+  Value inside = amounts.compare(Order::LT, by, s.number(width));
+  Value safe = s.select(inside, by, s.number(width - 1));
+  if (s.get<onnx::BitShiftOp>().getDirection() == "LEFT")
+    return s.select(inside, arith::ShLIOp::create(s.b, x, safe), s.number(0));
+  if (!s.isUnsigned)
+    return arith::ShRSIOp::create(s.b, x, safe);
+  return s.select(inside, arith::ShRUIOp::create(s.b, x, safe), s.number(0));
 }
 
 //===----------------------------------------------------------------------===//

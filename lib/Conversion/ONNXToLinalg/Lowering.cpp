@@ -95,7 +95,8 @@ Size Lowering::sizeOf(Value tensor, int64_t dim) {
     return expand.getMixedOutputShape()[dim];
   if (auto collapse = dyn_cast_or_null<tensor::CollapseShapeOp>(op)) {
     Sizes group;
-    for (int64_t d : collapse.getReassociationIndices()[dim])
+    ReassociationIndices dims = collapse.getReassociationIndices()[dim];
+    for (int64_t d : dims)
       group.push_back(sizeOf(collapse.getSrc(), d));
     return sizes.product(group);
   }

@@ -117,8 +117,11 @@ Value Lowering::reshape(Value tensor, const Sizes &to) {
   auto type = ::mlir::cast<RankedTensorType>(tensor.getType());
   Type element = type.getElementType();
   RankedTensorType toType = typeOf(to, element);
-  if (type == toType)
-    return tensor;
+  if (type.getRank() == toType.getRank() &&
+      llvm::all_of(llvm::zip_equal(sizesOf(tensor), to), [&](auto pair) {
+        return sizes.same(std::get<0>(pair), std::get<1>(pair));
+      }))
+    return cast(tensor, toType);
   if (Value source = reshapeSource(b, tensor, toType))
     return source;
   // Reshapes compose: start from what this one was made of, if that works.
@@ -135,32 +138,29 @@ Value Lowering::reshape(Value tensor, const Sizes &to) {
       return reshape(source, to);
   }
   Sizes from = sizesOf(tensor);
+  if (to.empty())
+    return tensor::CollapseShapeOp::create(
+        b, toType,
+        cast(tensor, RankedTensorType::get(SmallVector<int64_t>(from.size(), 1),
+                                           element)),
+        Groups{});
+  if (from.empty())
+    return cast(
+        tensor::ExpandShapeOp::create(
+            b,
+            RankedTensorType::get(SmallVector<int64_t>(to.size(), 1), element),
+            tensor, Groups{}),
+        toType);
   std::optional<Regrouping> groups = regroup(sizes, from, to);
-  if (!groups) {
-    groups = Regrouping();
-    auto all = [](size_t n) {
-      Groups groups(n ? 1 : 0);
-      for (size_t d = 0; d < n; ++d)
-        groups[0].push_back(d);
-      return groups;
-    };
-    groups->from = all(from.size());
-    groups->to = all(to.size());
-  }
-  if (!isIdentity(groups->from)) {
+  if (!groups)
+    groups =
+        Regrouping{{llvm::to_vector<2>(llvm::seq<int64_t>(0, from.size()))},
+                   {llvm::to_vector<2>(llvm::seq<int64_t>(0, to.size()))}};
+  if (!isIdentity(groups->from))
     tensor = tensor::CollapseShapeOp::create(
         b, groupedType(from, groups->from, element), tensor, groups->from);
-  } else if (groups->from.empty() && !groups->to.empty()) {
-    // From rank 0: expand below.
-  }
-  if (isIdentity(groups->to) && !groups->from.empty())
+  if (isIdentity(groups->to))
     return cast(tensor, toType);
-  if (groups->to.empty() || groups->from.empty()) {
-    // One side has rank 0: no groups.
-    if (groups->to.empty() && !groups->from.empty())
-      return tensor::CollapseShapeOp::create(b, toType, tensor, Groups{});
-    return tensor::ExpandShapeOp::create(b, toType, tensor, Groups{}, to);
-  }
   tensor = cast(tensor, groupedType(to, groups->to, element));
   return tensor::ExpandShapeOp::create(b, toType, tensor, groups->to, to);
 }

@@ -45,6 +45,35 @@ static Size inferredSize(Lowering &l, const Sizes &from, const Sizes &to,
   return l.sizes.floorDiv(whole, known);
 }
 
+/// Entries that only show at run time may be 0 (the data's size) or -1 too.
+static void resolveAtRunTime(Lowering &l, const Sizes &from, Sizes &to,
+                             bool allowZero) {
+  SizeArithmetic &s = l.sizes;
+  auto isEqual = [&](Size size, int64_t value) {
+    return l.b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq,
+                                           s.toValue(size),
+                                           s.toValue(s.constant(value)));
+  };
+  SmallVector<size_t> unknown;
+  for (auto [d, size] : llvm::enumerate(to)) {
+    if (constantOf(size) || s.isNonNegative(size))
+      continue;
+    unknown.push_back(d);
+    if (!allowZero && d < from.size())
+      size = s.select(isEqual(size, 0), from[d], size);
+  }
+  Size known = s.constant(1);
+  for (auto [d, size] : llvm::enumerate(to))
+    known = s.mul(known, llvm::is_contained(unknown, d)
+                             ? s.select(isEqual(size, -1), s.constant(1), size)
+                             : size);
+  if (unknown.empty() || constantOf(known) == 0)
+    return;
+  Size rest = s.floorDiv(s.product(from), s.max(known, s.constant(1)));
+  for (size_t d : unknown)
+    to[d] = s.select(isEqual(to[d], -1), rest, to[d]);
+}
+
 static Results lowerReshape(Lowering &l, Operation *op) {
   Value data = l.operand(op, 0);
   FailureOr<Sizes> shape = l.sizesIn(op, 1);
@@ -71,12 +100,15 @@ static Results lowerReshape(Lowering &l, Operation *op) {
     }
   }
   // A static dimension of the result needs no inference.
+  to = l.refine(op->getResult(0), to);
   if (hole) {
     auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
     bool isStatic = type && type.getRank() == static_cast<int64_t>(to.size()) &&
                     !type.isDynamicDim(*hole);
     to[*hole] = isStatic ? l.sizes.constant(type.getDimSize(*hole))
                          : inferredSize(l, from, to, *hole);
+  } else {
+    resolveAtRunTime(l, from, to, allowZero);
   }
   return SmallVector<Value>{reshapeResult(l, op, data, to)};
 }

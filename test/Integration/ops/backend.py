@@ -113,8 +113,13 @@ def main():
         _, inputs, outputs = ready[name]
         if options.list:
             print("run", name, flush=True)
-        for i, (got, want) in enumerate(zip(run.call(library, name, inputs, outputs), outputs)):
-            if error := run.difference(got, want):
+        try:
+            got = run.call(library, name, inputs, outputs)
+        except ValueError as error:
+            failed[name] = str(error)
+            continue
+        for i, pair in enumerate(zip(got, outputs)):
+            if error := run.difference(*pair):
                 failed[name] = f"output {i}: {error}"
     report(texts, failed, refused, skipped, options.list)
     return 1 if failed else 0

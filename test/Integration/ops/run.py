@@ -13,7 +13,8 @@ TO_LINALG = ["--onnx-type-nodes", "--convert-onnx-to-linalg", "--nn-decompose",
 TO_LLVM = ["--eliminate-empty-tensors",
            "--one-shot-bufferize=bufferize-function-boundaries "
            "function-boundary-type-conversion=identity-layout-map",
-           "--canonicalize", "--convert-linalg-to-loops", "--expand-strided-metadata",
+           "--canonicalize", "--convert-linalg-to-loops", "--cpu-expand-reshapes",
+           "--expand-strided-metadata",
            "--lower-affine", "--canonicalize", "--arith-expand", "--convert-scf-to-cf",
            "--convert-math-to-llvm", "--convert-math-to-libm", "--convert-index-to-llvm",
            "--finalize-memref-to-llvm", "--convert-func-to-llvm", "--convert-arith-to-llvm",
@@ -38,7 +39,7 @@ def which_compile(texts):
 def error_alone(text):
     done = subprocess.run(["twist-opt", "-", *TO_LINALG, *TO_LLVM[:4]], input=text,
                           capture_output=True, text=True)
-    found = re.search(r"error: (.*)", done.stderr)
+    found = re.search(r"error: (?:loc\(.*?\): )?(.*)", done.stderr)
     return found.group(1) if found else f"exit {done.returncode}: {done.stderr[-300:]}"
 
 
@@ -87,6 +88,8 @@ def call(library, name, inputs, outputs):
 def to_array(d, like):
     shape = tuple(d.sizes) if like.ndim else ()
     strides = [s * like.dtype.itemsize for s in d.strides] if like.ndim else []
+    if min(shape, default=0) < 0:
+        raise ValueError(f"shape {shape}")
     if 0 in shape:
         return np.zeros(shape, like.dtype)
     end = like.dtype.itemsize + sum((n - 1) * s for n, s in zip(shape, strides))
