@@ -68,11 +68,20 @@ def CPULowerKernels : Pass<"cpu-lower-kernels", "::mlir::ModuleOp"> {
 def CPUExpandMath : Pass<"cpu-expand-math", "::mlir::ModuleOp"> {
   let summary = "Replaces functions on f32 vectors by polynomials";
   let description = [{
-    exp, tanh, erf, log and the like on f32 become polynomials (errors below 4
-    ulp); f16 and bf16 go through f32; f64 calls libm, lane by lane.
+    exp, tanh, erf, log and the like on f32 become polynomials (errors up to 4
+    ulp); f16 and bf16 go through f32; other functions, and all on f64, call
+    libm, lane by lane.
+
+    ```mlir
+    %y = math.sin %x : vector<8xf64>
+    // becomes
+    %x0 = vector.extract %x[0] : f64 from vector<8xf64>
+    %y0 = math.sin %x0 : f64
+    …
+    ```
   }];
   let dependentDialects = [
-    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
     "::mlir::vector::VectorDialect"
   ];
 }
