@@ -1,4 +1,4 @@
-//===- CPU.cpp - From structured IR to a program for the CPU ----------------===//
+//===- CPU.cpp - From structured IR to a program for the CPU --------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

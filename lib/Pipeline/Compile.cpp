@@ -1,4 +1,4 @@
-//===- Compile.cpp - From a model to the files of a program -----------------===//
+//===- Compile.cpp - From a model to the files of a program ---------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -7,6 +7,7 @@
 
 #include "twist/Pipeline/Compile.h"
 
+#include "twist/Codegen/CPU/Program/Passes.h"
 #include "twist/Conversion/ONNXToLinalg/ONNXToLinalg.h"
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/ONNX/Transforms/Passes.h"
@@ -65,8 +66,8 @@ static void addModelPasses(OpPassManager &pm, const CompileOptions &options) {
   if (!options.dims.empty()) {
     onnx::ONNXBindDimsOptions bind;
     for (const auto &[name, size] : options.dims)
-      bind.dims += (bind.dims.empty() ? "" : ",") + name + "=" +
-                   std::to_string(size);
+      bind.dims +=
+          (bind.dims.empty() ? "" : ",") + name + "=" + std::to_string(size);
     pm.addPass(onnx::createONNXBindDims(bind));
     populateTypingPasses(pm);
   }
@@ -100,94 +101,127 @@ static LogicalResult runPasses(ModuleOp module, const CompileOptions &options,
 // Files
 //===----------------------------------------------------------------------===//
 
-static LogicalResult writeText(StringRef path, Location loc,
-                               llvm::function_ref<void(llvm::raw_ostream &)>
-                                   print) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  print(stream);
-  FailureOr<object::OutputFile> file = object::OutputFile::create(path, loc);
-  if (failed(file) || failed(file->write(text)) || failed(file->keep()))
-    return failure();
-  return success();
-}
+namespace {
+/// The files of an artefact, of which none replaces an older one before all are
+/// written.
+class Artefact {
+public:
+  Artefact(const CompileOptions &options, Location loc)
+      : options(options), loc(loc) {}
+
+  /// A new file OUTPUT`suffix`; null after an error.
+  object::OutputFile *add(const Twine &suffix) {
+    FailureOr<object::OutputFile> file =
+        object::OutputFile::create((options.output + suffix).str(), loc);
+    if (failed(file))
+      return nullptr;
+    files.push_back(std::make_unique<object::OutputFile>(std::move(*file)));
+    return files.back().get();
+  }
+  LogicalResult addText(const Twine &suffix,
+                        llvm::function_ref<void(llvm::raw_ostream &)> print) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    print(stream);
+    object::OutputFile *file = add(suffix);
+    return success(file && succeeded(file->write(text)));
+  }
+  LogicalResult keep() {
+    for (auto &file : files)
+      if (failed(file->keep()))
+        return failure();
+    return success();
+  }
+
+private:
+  const CompileOptions &options;
+  Location loc;
+  std::vector<std::unique_ptr<object::OutputFile>> files;
+};
+} // namespace
 
 /// The archive that executables are linked with: beside this program, as built
 /// or as installed.
 static FailureOr<std::string> findRuntime(Location loc) {
   std::string self = llvm::sys::fs::getMainExecutable(nullptr, nullptr);
-  SmallString<128> path(llvm::sys::path::parent_path(
-      llvm::sys::path::parent_path(self)));
+  SmallString<128> path(
+      llvm::sys::path::parent_path(llvm::sys::path::parent_path(self)));
   llvm::sys::path::append(path, "lib", "libTwistRuntimeStatic.a");
   if (llvm::sys::fs::exists(path))
     return path.str().str();
   return emitError(loc) << "cannot find the runtime's archive '" << path << "'";
 }
 
-static LogicalResult linkArtefact(ArrayRef<char> code,
-                                  const CompileOptions &options, Location loc) {
-  FailureOr<object::OutputFile> file =
+/// The code's file: the object itself, or what it is linked into.
+static LogicalResult addCode(Artefact &artefact, ArrayRef<char> code,
+                             const CompileOptions &options, Location loc) {
+  if (options.emit == EmitKind::Object) {
+    object::OutputFile *file = artefact.add(".o");
+    return success(file && succeeded(file->write(code)));
+  }
+  bool executable = options.emit == EmitKind::Executable;
+  FailureOr<object::OutputFile> object =
       object::OutputFile::create(options.output + ".o", loc);
-  if (failed(file) || failed(file->write(code)))
+  if (failed(object) || failed(object->write(code)))
     return failure();
-  switch (options.emit) {
-  case EmitKind::Object:
-    return file->keep();
-  case EmitKind::Executable: {
-    FailureOr<std::string> runtime = findRuntime(loc);
-    if (failed(runtime))
-      return failure();
-    return object::linkExecutable(file->temporaryPath(), *runtime,
-                                  options.output, loc);
-  }
-  default:
-    return object::linkSharedObject(file->temporaryPath(),
-                                    options.output + ".so", loc);
-  }
+  object::OutputFile *output = artefact.add(executable ? "" : ".so");
+  if (!output)
+    return failure();
+  if (!executable)
+    return object::linkSharedObject(object->temporaryPath(), *output, loc);
+  FailureOr<std::string> runtime = findRuntime(loc);
+  if (failed(runtime))
+    return failure();
+  return object::linkExecutable(object->temporaryPath(), *runtime, *output,
+                                loc);
+}
+
+static FailureOr<object::WeightsFile>
+addWeights(Artefact &artefact, ModuleOp module, const CompileOptions &options) {
+  auto bytes =
+      module->getAttrOfType<IntegerAttr>(cpu::program::weightsBytesAttr);
+  if (!bytes || bytes.getInt() == 0 || options.emit == EmitKind::LLVM)
+    return object::WeightsFile();
+  weights::SourceFiles sources(module, options.baseDirectory);
+  object::OutputFile *file = artefact.add(".weights");
+  if (!file)
+    return failure();
+  return object::writeWeights(module, sources, *file);
 }
 
 /// Weights, code, card; `module` is in LLVM dialect.
-static LogicalResult emitArtefact(ModuleOp module, const CompileOptions &options,
-                                  const object::Target &target) {
+static LogicalResult addProgram(Artefact &artefact, ModuleOp module,
+                                const CompileOptions &options,
+                                const object::Target &target) {
   auto progress = [&](StringRef stage) {
     if (options.progress)
       options.progress(stage);
   };
   Location loc = module.getLoc();
-  if (options.emit == EmitKind::MLIR)
-    return writeText(options.output + ".mlir", loc,
-                     [&](llvm::raw_ostream &os) { module.print(os); });
-  object::WeightsFile weights;
-  if (options.emit != EmitKind::LLVM) {
-    progress("weights");
-    weights::SourceFiles sources(module, options.baseDirectory);
-    FailureOr<object::WeightsFile> written = object::writeWeights(
-        module, sources, options.output + ".weights");
-    if (failed(written))
-      return failure();
-    weights = *written;
-  }
+  progress("weights");
+  FailureOr<object::WeightsFile> weights =
+      addWeights(artefact, module, options);
+  if (failed(weights))
+    return failure();
   progress("machine code");
   llvm::LLVMContext context;
   FailureOr<std::unique_ptr<llvm::Module>> llvmModule =
-      object::translateProgram(module, weights, target, context);
+      object::translateProgram(module, *weights, target, context);
   if (failed(llvmModule))
     return failure();
   if (options.emit == EmitKind::LLVM)
-    return writeText(options.output + ".ll", loc, [&](llvm::raw_ostream &os) {
+    return artefact.addText(".ll", [&](llvm::raw_ostream &os) {
       (*llvmModule)->print(os, nullptr);
     });
   SmallVector<char> code;
   if (failed(object::emitObject(**llvmModule, target, code, loc)))
     return failure();
   progress("linking");
-  if (failed(linkArtefact(code, options, loc)))
+  if (failed(addCode(artefact, code, options, loc)))
     return failure();
-  return writeText(options.output + ".card.json", loc,
-                   [&](llvm::raw_ostream &os) {
-                     object::printCard(os, module, weights, target,
-                                       options.card);
-                   });
+  return artefact.addText(".card.json", [&](llvm::raw_ostream &os) {
+    object::printCard(os, module, *weights, target, options.card);
+  });
 }
 
 LogicalResult twist::compileToFiles(ModuleOp module,
@@ -201,5 +235,11 @@ LogicalResult twist::compileToFiles(ModuleOp module,
   OwningOpRef<ModuleOp> copy = module.clone();
   if (failed(runPasses(*copy, options, *target)))
     return failure();
-  return emitArtefact(*copy, options, *target);
+  Artefact artefact(options, module.getLoc());
+  LogicalResult added =
+      options.emit == EmitKind::MLIR
+          ? artefact.addText(".mlir",
+                             [&](llvm::raw_ostream &os) { copy->print(os); })
+          : addProgram(artefact, *copy, options, *target);
+  return success(succeeded(added) && succeeded(artefact.keep()));
 }

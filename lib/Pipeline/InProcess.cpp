@@ -1,4 +1,4 @@
-//===- InProcess.cpp - Programs compiled and run at once --------------------===//
+//===- InProcess.cpp - Programs compiled and run at once ------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

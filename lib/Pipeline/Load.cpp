@@ -1,4 +1,4 @@
-//===- Load.cpp - What compilation starts from ------------------------------===//
+//===- Load.cpp - What compilation starts from ----------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -1,4 +1,4 @@
-/*===- Cpu.c - Instruction sets of this machine -----------------------------===*
+/*===- Cpu.c - Instruction sets of this machine ---------------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
@@ -16,7 +16,12 @@
 #include <cpuid.h>
 
 enum { EAX, EBX, ECX, EDX };
-enum { STATE_NONE = 0, STATE_AVX = 0x6, STATE_AVX512 = 0xe6, STATE_AMX = 0x60000 };
+enum {
+  STATE_NONE = 0,
+  STATE_AVX = 0x6,
+  STATE_AVX512 = 0xe6,
+  STATE_AMX = 0x60000
+};
 
 /* The name LLVM gives it, where cpuid tells it, and the register state that the
  * operating system must save for it (XCR0). */

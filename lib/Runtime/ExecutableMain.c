@@ -1,4 +1,4 @@
-/*===- ExecutableMain.c - main of a compiled executable ---------------------===*
+/*===- ExecutableMain.c - main of a compiled executable -------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.

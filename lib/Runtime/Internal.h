@@ -1,4 +1,4 @@
-/*===- Internal.h - What the runtime's files share --------------------------===*
+/*===- Internal.h - What the runtime's files share ------------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
@@ -16,11 +16,11 @@ extern "C" {
 
 struct twist_program {
   const twist_program_table *table;
-  void *library;             /* from dlopen; null for a linked program */
-  const void *weights;       /* the data, behind the header; may be null */
-  void *weights_mapping;     /* what to unmap, */
-  size_t weights_map_bytes;  /* and how much */
-  size_t input_dim_count;    /* sizes of all inputs together */
+  void *library;            /* from dlopen; null for a linked program */
+  const void *weights;      /* the data, behind the header; may be null */
+  void *weights_mapping;    /* what to unmap, */
+  size_t weights_map_bytes; /* and how much */
+  size_t input_dim_count;   /* sizes of all inputs together */
   size_t output_dim_count;
 };
 

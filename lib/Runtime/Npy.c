@@ -1,4 +1,4 @@
-/*===- Npy.c - Arrays in NumPy's file format --------------------------------===*
+/*===- Npy.c - Arrays in NumPy's file format ------------------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 /* NumPy's names of types, indexed by twist_type. */
-static const char *const descriptions[] = {
-    "",    "<f8", "<f4", "<f2", "<u2", "<i8", "<i4",
-    "<i2", "|i1", "<u8", "<u4", "<u2", "|u1", "|b1"};
+static const char *const descriptions[] = {"",    "<f8", "<f4", "<f2", "<u2",
+                                           "<i8", "<i4", "<i2", "|i1", "<u8",
+                                           "<u4", "<u2", "|u1", "|b1"};
 
 twist_status twist_array_allocate(twist_array *array, twist_error *error) {
   int64_t count = twist_element_count(array->dims, array->rank);
@@ -57,16 +57,18 @@ static const char *find_entry(const char *header, const char *key) {
 static twist_status parse_type(const char *at, twist_array *array,
                                const char *path, twist_error *error) {
   char quote = at ? *at : 0;
-  const char *end = quote == '\'' || quote == '"' ? strchr(at + 1, quote) : NULL;
+  const char *end =
+      quote == '\'' || quote == '"' ? strchr(at + 1, quote) : NULL;
   if (end && end - at == 4)
     for (int type = TWIST_F64; type <= TWIST_BOOL; ++type)
       if (type != TWIST_BF16 && !memcmp(descriptions[type], at + 1, 3)) {
         array->type = (twist_type)type;
         return TWIST_OK;
       }
-  return twist_fail(error, TWIST_ERROR_FORMAT,
-                    "'%s' holds elements of a type that no program takes (%.*s)",
-                    path, end ? (int)(end - at + 1) : 0, at ? at : "");
+  return twist_fail(
+      error, TWIST_ERROR_FORMAT,
+      "'%s' holds elements of a type that no program takes (%.*s)", path,
+      end ? (int)(end - at + 1) : 0, at ? at : "");
 }
 
 static twist_status parse_shape(const char *at, twist_array *array,
@@ -101,8 +103,8 @@ static twist_status parse_header(const char *header, twist_array *array,
   return status;
 }
 
-static twist_status read_header(FILE *file, twist_array *array, const char *path,
-                                twist_error *error) {
+static twist_status read_header(FILE *file, twist_array *array,
+                                const char *path, twist_error *error) {
   unsigned char start[12];
   if (fread(start, 1, 10, file) != 10 || memcmp(start, "\x93NUMPY", 6))
     return twist_fail(error, TWIST_ERROR_FORMAT,
@@ -137,10 +139,11 @@ twist_status twist_npy_read(const char *path, twist_array *array,
   twist_status status = read_header(file, array, path, error);
   if (!status)
     status = twist_array_allocate(array, error);
-  if (!status && fread(array->data, 1, (size_t)array->bytes, file) != array->bytes)
+  if (!status &&
+      fread(array->data, 1, (size_t)array->bytes, file) != array->bytes)
     status = twist_fail(error, TWIST_ERROR_FILE,
-                        "'%s' is truncated: %llu bytes of data are needed", path,
-                        (unsigned long long)array->bytes);
+                        "'%s' is truncated: %llu bytes of data are needed",
+                        path, (unsigned long long)array->bytes);
   fclose(file);
   if (status)
     twist_array_free(array);

@@ -1,10 +1,10 @@
-/*===- Pool.c - Threads that take work by index -----------------------------===*
+/*===- Pool.c - Threads that take work by index ---------------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
  *
- * A run of a model is a few hundred short parallel loops: the threads spin for a
- * while between them and sleep between runs. Work is taken by index from one
+ * A run of a model is a few hundred short parallel loops: the threads spin for
+ * a while between them and sleep between runs. Work is taken by index from one
  * counter; since every index owns what it writes, the result does not depend on
  * who took it.
  *
@@ -25,8 +25,8 @@ struct twist_pool {
   pthread_cond_t posted;
   /* One loop at a time. `round` says that a new one is posted. A worker enters
    * (`active`), then looks whether the loop is open; the caller closes it, then
-   * waits until none is in it: so nobody waits for one that is still asleep, and
-   * what follows is only written while none can read it. */
+   * waits until none is in it: so nobody waits for one that is still asleep,
+   * and what follows is only written while none can read it. */
   _Alignas(64) atomic_uint round;
   atomic_int sleeping, awake, stop;
   _Alignas(64) atomic_int_fast64_t next;
@@ -51,10 +51,12 @@ static void take_work(twist_pool *pool) {
   }
 }
 
-/* Spins, then yields now and then, while a run is under way; sleeps otherwise. */
+/* Spins, then yields now and then, while a run is under way; sleeps otherwise.
+ */
 static void wait_for_round(twist_pool *pool, unsigned seen) {
-  for (int spins = 0; atomic_load_explicit(&pool->awake, memory_order_relaxed) &&
-                      spins < 20000;
+  for (int spins = 0;
+       atomic_load_explicit(&pool->awake, memory_order_relaxed) &&
+       spins < 20000;
        ++spins) {
     if (atomic_load_explicit(&pool->round, memory_order_acquire) != seen)
       return;

@@ -1,4 +1,4 @@
-/*===- Program.c - Loading a compiled program -------------------------------===*
+/*===- Program.c - Loading a compiled program -----------------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
@@ -114,10 +114,10 @@ twist_status twist_program_from_table(const twist_program_table *table,
   twist_program *loading = calloc(1, sizeof(*loading));
   if (!loading)
     return twist_fail(error, TWIST_ERROR_MEMORY, "out of memory");
-  return finish(loading,
-                open_table(loading, table, "this executable", weights_path,
-                           flags, error),
-                program);
+  return finish(
+      loading,
+      open_table(loading, table, "this executable", weights_path, flags, error),
+      program);
 }
 
 void twist_program_close(twist_program *program) {

@@ -1,4 +1,4 @@
-/*===- RunMain.c - The command run ------------------------------------------===*
+/*===- RunMain.c - The command run ----------------------------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
@@ -47,8 +47,9 @@ static const char *option_value(const char *name, int argc, char **argv,
   return argv[++*at];
 }
 
-static twist_status check_input(const twist_tensor_info *info, twist_array *array,
-                                const char *path, twist_error *error) {
+static twist_status check_input(const twist_tensor_info *info,
+                                twist_array *array, const char *path,
+                                twist_error *error) {
   int same = array->type == (twist_type)info->type ||
              (info->type == TWIST_BF16 && array->type == TWIST_U16);
   if (!same)
@@ -74,12 +75,13 @@ static twist_status read_input(run_state *run, const char *value,
     if (strncmp(info->name, value, length) || value[length] != '=')
       continue;
     if (run->inputs[i].data)
-      return twist_fail(error, TWIST_ERROR_ARGUMENT, "input '%s' is given twice",
-                        info->name);
+      return twist_fail(error, TWIST_ERROR_ARGUMENT,
+                        "input '%s' is given twice", info->name);
     twist_status status =
         twist_npy_read(value + length + 1, &run->inputs[i], error);
-    return status ? status
-                  : check_input(info, &run->inputs[i], value + length + 1, error);
+    return status
+               ? status
+               : check_input(info, &run->inputs[i], value + length + 1, error);
   }
   return twist_fail(error, TWIST_ERROR_ARGUMENT,
                     "'--input %s' names no input of the program", value);
@@ -156,8 +158,9 @@ static twist_status run_once(run_state *run, twist_error *error) {
   twist_buffer *buffers = calloc(inputs + outputs + 1, sizeof(*buffers));
   twist_session *session = NULL;
   twist_status status =
-      buffers ? twist_session_create(run->program, run->threads, &session, error)
-              : twist_fail(error, TWIST_ERROR_MEMORY, "out of memory");
+      buffers
+          ? twist_session_create(run->program, run->threads, &session, error)
+          : twist_fail(error, TWIST_ERROR_MEMORY, "out of memory");
   for (size_t i = 0; !status && i < inputs; ++i)
     buffers[i] = buffer_of(&run->inputs[i]);
   for (size_t i = 0; !status && i < outputs; ++i)

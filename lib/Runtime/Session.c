@@ -1,4 +1,4 @@
-/*===- Session.c - Working memory, threads, runs ----------------------------===*
+/*===- Session.c - Working memory, threads, runs --------------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
@@ -24,8 +24,8 @@ struct twist_session {
   twist_launcher launcher; /* first: compiled code passes it back */
   const twist_program *program;
   twist_pool *pool;
-  /* The sizes of the last run: `dims` those of inputs and outputs as the program
-   * takes them, `given` where a new run's are checked. */
+  /* The sizes of the last run: `dims` those of inputs and outputs as the
+   * program takes them, `given` where a new run's are checked. */
   int64_t *dims, *given;
   int has_shape;
   void **buffers;
@@ -72,7 +72,8 @@ twist_status twist_session_create(const twist_program *program, int threads,
   *result = NULL;
   if (threads < 0 || threads > 1024)
     return twist_fail(error, TWIST_ERROR_ARGUMENT,
-                      "%d threads: give 0 (one per processor) to 1024", threads);
+                      "%d threads: give 0 (one per processor) to 1024",
+                      threads);
   twist_session *session = calloc(1, sizeof(*session));
   if (!session)
     return twist_fail(error, TWIST_ERROR_MEMORY, "out of memory");
@@ -145,30 +146,32 @@ static twist_status grow_arena(twist_session *session, uint64_t bytes,
 }
 
 /* Takes over the inputs' sizes; those of the last run cost a comparison. */
-static twist_status set_shape(twist_session *session, const twist_buffer *inputs,
-                              twist_error *error) {
+static twist_status set_shape(twist_session *session,
+                              const twist_buffer *inputs, twist_error *error) {
   const twist_program *program = session->program;
   size_t count = program->input_dim_count;
   for (size_t i = 0; i < program->table->input_count; ++i)
     session->input_dims[i] = inputs[i].dims;
-  twist_status status = twist_flatten_dims(program, session->input_dims,
-                                           session->given, error);
+  twist_status status =
+      twist_flatten_dims(program, session->input_dims, session->given, error);
   if (status || (session->has_shape && !memcmp(session->given, session->dims,
                                                count * sizeof(int64_t))))
     return status;
   session->has_shape = 0;
   memcpy(session->dims, session->given, count * sizeof(int64_t));
-  status = twist_shape_outputs(program, session->dims, session->dims + count,
-                               error);
+  status =
+      twist_shape_outputs(program, session->dims, session->dims + count, error);
   if (!status)
-    status = grow_arena(session, program->table->arena_bytes(session->dims),
-                        error);
+    status =
+        grow_arena(session, program->table->arena_bytes(session->dims), error);
   session->has_shape = !status;
   return status;
 }
 
-static twist_status check_buffer(const char *what, const twist_tensor_info *info,
-                                 const int64_t *dims, const twist_buffer *buffer,
+static twist_status check_buffer(const char *what,
+                                 const twist_tensor_info *info,
+                                 const int64_t *dims,
+                                 const twist_buffer *buffer,
                                  twist_error *error) {
   uint64_t size = twist_type_size((twist_type)info->type);
   uint64_t bytes = (uint64_t)twist_element_count(dims, info->rank) * size;
@@ -186,8 +189,9 @@ static twist_status check_buffer(const char *what, const twist_tensor_info *info
 
 static twist_status set_buffers(twist_session *session, const char *what,
                                 const twist_tensor_info *infos, size_t count,
-                                const twist_buffer *buffers, const int64_t *dims,
-                                void **to, twist_error *error) {
+                                const twist_buffer *buffers,
+                                const int64_t *dims, void **to,
+                                twist_error *error) {
   for (size_t i = 0; i < count; dims += infos[i++].rank) {
     twist_status status =
         check_buffer(what, &infos[i], dims, &buffers[i], error);

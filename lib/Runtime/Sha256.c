@@ -1,4 +1,4 @@
-/*===- Sha256.c - SHA-256 (FIPS 180-4) --------------------------------------===*
+/*===- Sha256.c - SHA-256 (FIPS 180-4) ------------------------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.

@@ -1,4 +1,4 @@
-/*===- Shapes.c - Sizes of inputs, outputs and the arena --------------------===*
+/*===- Shapes.c - Sizes of inputs, outputs and the arena ------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sizes that carry one symbol must agree: remembers the first, finds the rest. */
+/* Sizes that carry one symbol must agree: remembers the first, finds the rest.
+ */
 static twist_status check_symbol(const twist_program *program, size_t input,
                                  int32_t dim, const int64_t *flat,
                                  twist_error *error) {
@@ -92,8 +93,8 @@ twist_status twist_shape_outputs(const twist_program *program,
         return twist_fail(error, TWIST_ERROR_ARGUMENT,
                           "these input sizes give output '%s' the size %lld in "
                           "dimension %d",
-                          info->name,
-                          (long long)output_flat[first + (size_t)d], d);
+                          info->name, (long long)output_flat[first + (size_t)d],
+                          d);
     if (twist_element_count(output_flat + first, info->rank) < 0)
       return twist_fail(error, TWIST_ERROR_MEMORY, "output '%s' is too large",
                         info->name);

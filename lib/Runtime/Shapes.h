@@ -1,4 +1,4 @@
-/*===- Shapes.h - Sizes of inputs, outputs and the arena --------------------===*
+/*===- Shapes.h - Sizes of inputs, outputs and the arena ------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
@@ -10,8 +10,8 @@
 
 #include "Internal.h"
 
-/* Checks the inputs' sizes (static ones, symbols that repeat) and writes them one
- * after the other. */
+/* Checks the inputs' sizes (static ones, symbols that repeat) and writes them
+ * one after the other. */
 twist_status twist_flatten_dims(const twist_program *program,
                                 const int64_t *const *input_dims, int64_t *flat,
                                 twist_error *error);

@@ -1,4 +1,4 @@
-/*===- Types.c - Element types and errors -----------------------------------===*
+/*===- Types.c - Element types and errors ---------------------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
@@ -13,10 +13,9 @@
 static const struct {
   const char *name;
   size_t size;
-} types[] = {
-    {"?", 0},   {"f64", 8}, {"f32", 4}, {"f16", 2}, {"bf16", 2},
-    {"i64", 8}, {"i32", 4}, {"i16", 2}, {"i8", 1},  {"u64", 8},
-    {"u32", 4}, {"u16", 2}, {"u8", 1},  {"bool", 1}};
+} types[] = {{"?", 0},   {"f64", 8}, {"f32", 4}, {"f16", 2}, {"bf16", 2},
+             {"i64", 8}, {"i32", 4}, {"i16", 2}, {"i8", 1},  {"u64", 8},
+             {"u32", 4}, {"u16", 2}, {"u8", 1},  {"bool", 1}};
 
 static size_t type_index(twist_type type) {
   size_t index = (size_t)type;

@@ -1,4 +1,4 @@
-/*===- Weights.c - The mapped weights file ----------------------------------===*
+/*===- Weights.c - The mapped weights file --------------------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.
@@ -33,14 +33,15 @@ static twist_status check_header(const twist_weights_header *header,
       memcmp(header->sha256, table->weights_sha256, sizeof(header->sha256)))
     return twist_fail(error, TWIST_ERROR_FORMAT,
                       "'%s' holds the weights of another program", path);
-  if (header->data_offset % TWIST_ALIGNMENT || header->data_offset > file_bytes ||
+  if (header->data_offset % TWIST_ALIGNMENT ||
+      header->data_offset > file_bytes ||
       header->data_bytes > file_bytes - header->data_offset)
-    return twist_fail(error, TWIST_ERROR_FILE,
-                      "'%s' is truncated: it has %llu bytes, its header asks "
-                      "for %llu",
-                      path, (unsigned long long)file_bytes,
-                      (unsigned long long)(header->data_offset +
-                                           header->data_bytes));
+    return twist_fail(
+        error, TWIST_ERROR_FILE,
+        "'%s' is truncated: it has %llu bytes, its header asks "
+        "for %llu",
+        path, (unsigned long long)file_bytes,
+        (unsigned long long)(header->data_offset + header->data_bytes));
   return TWIST_OK;
 }
 
@@ -88,7 +89,8 @@ static twist_status map_file(twist_program *program, int file, const char *path,
     return status;
   if (!(flags & TWIST_COPY_WEIGHTS))
     madvise(mapping, bytes, MADV_HUGEPAGE); /* best effort */
-  program->weights = (const char *)program->weights_mapping + header.data_offset;
+  program->weights =
+      (const char *)program->weights_mapping + header.data_offset;
   if (!(flags & TWIST_VERIFY_WEIGHTS))
     return TWIST_OK;
   twist_sha256 hash;

@@ -1,4 +1,4 @@
-//===- Bench.cpp - twist bench ----------------------------------------------===//
+//===- Bench.cpp - twist bench --------------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -94,8 +94,8 @@ static void fillRandom(twist_array &array, std::mt19937_64 &generator) {
       static_cast<uint16_t *>(array.data)[i] = 0x3f80 | (generator() & 0x7f);
       break;
     default:
-      static_cast<char *>(
-          array.data)[i * twist_type_size(array.type)] = generator() & 1;
+      static_cast<char *>(array.data)[i * twist_type_size(array.type)] =
+          generator() & 1;
     }
   }
 }
@@ -173,7 +173,8 @@ static Times summarise(std::vector<double> seconds) {
           seconds.back()};
 }
 
-static std::vector<twist_profile_entry> readProfile(const twist_session *session) {
+static std::vector<twist_profile_entry>
+readProfile(const twist_session *session) {
   std::vector<twist_profile_entry> entries;
   for (size_t i = 0; i < twist_session_profile_count(session); ++i)
     entries.push_back(twist_session_profile_entry(session, i));
@@ -189,18 +190,19 @@ static std::vector<twist_profile_entry> readProfile(const twist_session *session
 
 static void printTable(const Times &times, int threads, unsigned repeat,
                        const std::vector<twist_profile_entry> &profile) {
-  llvm::outs() << llvm::format("median %.3f ms   min %.3f   mean %.3f   max %.3f"
-                               "   (%u runs, %d threads)\n",
-                               1e3 * times.median, 1e3 * times.least,
-                               1e3 * times.mean, 1e3 * times.largest, repeat,
-                               threads);
+  llvm::outs() << llvm::format(
+      "median %.3f ms   min %.3f   mean %.3f   max %.3f"
+      "   (%u runs, %d threads)\n",
+      1e3 * times.median, 1e3 * times.least, 1e3 * times.mean,
+      1e3 * times.largest, repeat, threads);
   double total = 0;
   for (const twist_profile_entry &entry : profile)
     total += entry.seconds;
   if (!profile.empty())
     llvm::outs() << "\n  ms/run      %  launch\n";
   for (const twist_profile_entry &entry : profile)
-    llvm::outs() << llvm::format("%8.3f %5.1f%%  ", 1e3 * entry.seconds / repeat,
+    llvm::outs() << llvm::format("%8.3f %5.1f%%  ",
+                                 1e3 * entry.seconds / repeat,
                                  100 * entry.seconds / total)
                  << entry.site << "\n";
 }
@@ -213,12 +215,10 @@ static void printJSON(const Times &times, int threads, unsigned repeat,
         llvm::json::Object{{"site", entry.site},
                            {"seconds", entry.seconds / repeat},
                            {"calls", int64_t(entry.calls / repeat)}});
-  llvm::json::Object result{{"median_seconds", times.median},
-                            {"min_seconds", times.least},
-                            {"mean_seconds", times.mean},
-                            {"max_seconds", times.largest},
-                            {"repeat", int64_t(repeat)},
-                            {"threads", threads}};
+  llvm::json::Object result{
+      {"median_seconds", times.median}, {"min_seconds", times.least},
+      {"mean_seconds", times.mean},     {"max_seconds", times.largest},
+      {"repeat", int64_t(repeat)},      {"threads", threads}};
   if (!profile.empty())
     result["profile"] = std::move(sites);
   llvm::outs() << llvm::formatv("{0:2}", llvm::json::Value(std::move(result)))

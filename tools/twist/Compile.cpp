@@ -1,4 +1,4 @@
-//===- Compile.cpp - twist compile ------------------------------------------===//
+//===- Compile.cpp - twist compile ----------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -36,7 +36,8 @@ public:
       llvm::errs() << stage << " ... ";
   }
   void finish() {
-    std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    std::chrono::duration<double> took =
+        std::chrono::steady_clock::now() - start;
     if (!stage.empty() && !quiet)
       llvm::errs() << llvm::format("%.2f s\n", took.count());
     stage.clear();
@@ -69,9 +70,10 @@ int twist::tools::compileMain(int argc, char **argv) {
   cl::OptionCategory category("Options of twist compile");
   cl::opt<std::string> input(cl::Positional, cl::Required,
                              cl::desc("MODEL.onnx"), cl::cat(category));
-  cl::opt<std::string> output("o", cl::Required, cl::value_desc("NAME"),
-                              cl::desc("Write NAME.so, NAME.weights, NAME.card.json"),
-                              cl::cat(category));
+  cl::opt<std::string> output(
+      "o", cl::Required, cl::value_desc("NAME"),
+      cl::desc("Write NAME.so, NAME.weights, NAME.card.json"),
+      cl::cat(category));
   cl::opt<std::string> ticket("ticket", cl::value_desc("T.json"),
                               cl::desc("Slice by this ticket first"),
                               cl::cat(category));
@@ -105,7 +107,8 @@ int twist::tools::compileMain(int argc, char **argv) {
       cl::desc("Where a failing pass leaves its input"), cl::cat(category));
   cl::opt<bool> quiet("quiet", cl::desc("No progress"), cl::cat(category));
   cl::HideUnrelatedOptions(category);
-  cl::ParseCommandLineOptions(argc, argv, "Makes a native program of a model\n");
+  cl::ParseCommandLineOptions(argc, argv,
+                              "Makes a native program of a model\n");
 
   CompileOptions options;
   options.cpu = cpu;

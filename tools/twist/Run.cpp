@@ -1,4 +1,4 @@
-//===- Run.cpp - twist run --------------------------------------------------===//
+//===- Run.cpp - twist run ------------------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -21,7 +21,8 @@ int twist::tools::runMain(int argc, char **argv) {
   if (name.empty() || name.starts_with("-")) {
     bool help = name == "--help" || name == "-h";
     (help ? llvm::outs() : llvm::errs())
-        << "usage: twist run NAME --input NAME=FILE.npy ... [--output-dir DIR]\n"
+        << "usage: twist run NAME --input NAME=FILE.npy ... [--output-dir "
+           "DIR]\n"
         << twist_run_options;
     return help ? 0 : 1;
   }

@@ -1,4 +1,4 @@
-//===- twist.cpp - The user's tool: one program, several commands -----------===//
+//===- twist.cpp - The user's tool: one program, several commands ---------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -1,4 +1,4 @@
-//===- NpyTest.cpp - NumPy's files ------------------------------------------===//
+//===- NpyTest.cpp - NumPy's files ----------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

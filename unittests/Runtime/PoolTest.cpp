@@ -1,4 +1,4 @@
-//===- PoolTest.cpp - Work by index -----------------------------------------===//
+//===- PoolTest.cpp - Work by index ---------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

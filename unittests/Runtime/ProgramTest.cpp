@@ -1,4 +1,4 @@
-//===- ProgramTest.cpp - What is loaded and what is refused -----------------===//
+//===- ProgramTest.cpp - What is loaded and what is refused ---------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

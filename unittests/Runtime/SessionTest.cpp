@@ -1,4 +1,4 @@
-//===- SessionTest.cpp - Runs -----------------------------------------------===//
+//===- SessionTest.cpp - Runs ---------------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

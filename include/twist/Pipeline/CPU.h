@@ -13,8 +13,7 @@
 
 namespace twist {
 
-struct CPUPipelineOptions
-    : mlir::PassPipelineOptions<CPUPipelineOptions> {
+struct CPUPipelineOptions : mlir::PassPipelineOptions<CPUPipelineOptions> {
   Option<int64_t> vectorBits{
       *this, "vector-bits",
       llvm::cl::desc("Width of a vector register: 512 or 256"),
@@ -39,8 +38,8 @@ void populateCPULLVMPasses(mlir::OpPassManager &pm);
 void populateCPUPasses(mlir::OpPassManager &pm,
                        const CPUPipelineOptions &options);
 
-/// Registers `cpu-tensor`, `cpu-buffer`, `cpu-kernel`, `cpu-program`, `cpu-llvm`
-/// and `cpu-pipeline`.
+/// Registers `cpu-tensor`, `cpu-buffer`, `cpu-kernel`, `cpu-program`,
+/// `cpu-llvm` and `cpu-pipeline`.
 void registerCPUPipelines();
 
 } // namespace twist

@@ -52,8 +52,9 @@ struct CompileOptions {
 };
 
 /// Compiles @main, of typed onnx ops or on tensors of linalg (the pipeline's
-/// later stages: Pipeline/CPU.h), and writes the artefact. The module is left as
-/// it was. What fails is reported; then no file of the artefact is written anew.
+/// later stages: Pipeline/CPU.h), and writes the artefact. The module is left
+/// as it was. What fails is reported; then no file of the artefact is written
+/// anew.
 mlir::LogicalResult compileToFiles(mlir::ModuleOp module,
                                    const CompileOptions &options);
 
@@ -64,7 +65,8 @@ struct HostTensor {
   std::vector<char> data; ///< twist_type_size(type) bytes per element
 };
 
-/// A program compiled into a temporary folder and loaded: gone with this object.
+/// A program compiled into a temporary folder and loaded: gone with this
+/// object.
 class CompiledProgram {
 public:
   CompiledProgram(CompiledProgram &&other);
@@ -74,10 +76,11 @@ public:
   /// Inputs, outputs: see twist.h.
   const twist_program *get() const { return program; }
 
-  /// Runs it on `inputs`, in the program's order, with `threads` threads (0: one
-  /// per processor); reports wrong types and shapes at `loc`.
+  /// Runs it on `inputs`, in the program's order, with `threads` threads (0:
+  /// one per processor); reports wrong types and shapes at `loc`.
   mlir::FailureOr<std::vector<HostTensor>>
-  run(llvm::ArrayRef<HostTensor> inputs, mlir::Location loc, int threads = 0) const;
+  run(llvm::ArrayRef<HostTensor> inputs, mlir::Location loc,
+      int threads = 0) const;
 
 private:
   friend mlir::FailureOr<CompiledProgram>

@@ -1,4 +1,4 @@
-/*===- Program.h - What a compiled program and the runtime agree on ---------===*
+/*===- Program.h - What a compiled program and the runtime agree on -------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.

@@ -1,4 +1,4 @@
-/*===- Tools.h - What twist run and a compiled executable share -------------===*
+/*===- Tools.h - What twist run and a compiled executable share -----------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.

@@ -1,4 +1,4 @@
-/*===- twist.h - Loading and running compiled programs ----------------------===*
+/*===- twist.h - Loading and running compiled programs --------------------===*
  *
  * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
  * Exceptions.

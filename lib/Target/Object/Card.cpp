@@ -1,4 +1,4 @@
-//===- Card.cpp - What an artefact is, for people ---------------------------===//
+//===- Card.cpp - What an artefact is, for people -------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -18,8 +18,8 @@ using namespace twist::object;
 static llvm::json::Value describe(DictionaryAttr tensor) {
   llvm::json::Array dims;
   auto symbols = tensor.getAs<ArrayAttr>("symbols");
-  for (auto [index, size] : llvm::enumerate(
-           tensor.getAs<DenseI64ArrayAttr>("dims").asArrayRef())) {
+  for (auto [index, size] :
+       llvm::enumerate(tensor.getAs<DenseI64ArrayAttr>("dims").asArrayRef())) {
     StringRef symbol = cast<StringAttr>(symbols[index]).getValue();
     if (size >= 0)
       dims.push_back(size);
@@ -44,10 +44,10 @@ static int64_t countParameters(ModuleOp module) {
   if (auto entries =
           module->getAttrOfType<ArrayAttr>(cpu::program::weightsAttr))
     for (Attribute entry : entries)
-      count += cast<RankedTensorType>(cast<DictionaryAttr>(entry)
-                                          .getAs<TypeAttr>("type")
-                                          .getValue())
-                   .getNumElements();
+      count +=
+          cast<RankedTensorType>(
+              cast<DictionaryAttr>(entry).getAs<TypeAttr>("type").getValue())
+              .getNumElements();
   return count;
 }
 

@@ -1,4 +1,4 @@
-//===- Link.cpp - Shared objects and executables ----------------------------===//
+//===- Link.cpp - Shared objects and executables --------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -8,10 +8,10 @@
 #include "twist/Target/Object/Object.h"
 
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Process.h"
 #include "llvm/Support/Program.h"
-#include "llvm/Support/MemoryBuffer.h"
 
 using namespace mlir;
 using namespace twist::object;
@@ -72,34 +72,25 @@ static LogicalResult runLinker(ArrayRef<std::string> arguments, Location loc) {
   return emitError(loc) << "linking failed: " << (text.empty() ? error : text);
 }
 
-/// Links to a temporary file and renames it.
-static LogicalResult linkTo(StringRef output, Location loc,
-                            SmallVector<std::string> arguments) {
-  FailureOr<OutputFile> file = OutputFile::create(output, loc);
-  if (failed(file))
-    return failure();
-  arguments.push_back("-o");
-  arguments.push_back(file->temporaryPath().str());
-  if (failed(runLinker(arguments, loc)))
-    return failure();
-  return file->keep(); // by name: the linker has put its own file there
-}
-
 LogicalResult twist::object::linkSharedObject(StringRef object,
-                                              StringRef output, Location loc) {
+                                              const OutputFile &output,
+                                              Location loc) {
   FailureOr<std::string> libc = findC("libc.so.6", loc),
                          libm = findC("libm.so.6", loc),
                          builtins = findBuiltins(loc);
   if (failed(libc) || failed(libm) || failed(builtins))
     return failure();
-  return linkTo(output, loc,
-                {"-shared", "--no-undefined", "--hash-style=gnu",
-                 "--exclude-libs=ALL", "-z", "relro", "-z", "now", object.str(),
-                 *builtins, "--as-needed", *libm, *libc});
+  // The linker puts a file of its own in the temporary one's place.
+  return runLinker({"-shared", "--no-undefined", "--hash-style=gnu",
+                    "--exclude-libs=ALL", "-z", "relro", "-z", "now",
+                    object.str(), *builtins, "--as-needed", *libm, *libc, "-o",
+                    output.temporaryPath().str()},
+                   loc);
 }
 
 LogicalResult twist::object::linkExecutable(StringRef object, StringRef runtime,
-                                            StringRef output, Location loc) {
+                                            const OutputFile &output,
+                                            Location loc) {
   FailureOr<std::string> start = findC("Scrt1.o", loc),
                          open = findC("crti.o", loc),
                          close = findC("crtn.o", loc),
@@ -109,9 +100,26 @@ LogicalResult twist::object::linkExecutable(StringRef object, StringRef runtime,
   if (failed(start) || failed(open) || failed(close) || failed(libc) ||
       failed(libm) || failed(builtins))
     return failure();
-  return linkTo(output, loc,
-                {"-pie", "--dynamic-linker=/lib64/ld-linux-x86-64.so.2",
-                 "--hash-style=gnu", "-z", "relro", "-z", "now", "--gc-sections",
-                 *start, *open, object.str(), "-u", "main", runtime.str(),
-                 *builtins, "--as-needed", *libm, *libc, *close});
+  return runLinker({"-pie",
+                    "--dynamic-linker=/lib64/ld-linux-x86-64.so.2",
+                    "--hash-style=gnu",
+                    "-z",
+                    "relro",
+                    "-z",
+                    "now",
+                    "--gc-sections",
+                    *start,
+                    *open,
+                    object.str(),
+                    "-u",
+                    "main",
+                    runtime.str(),
+                    *builtins,
+                    "--as-needed",
+                    *libm,
+                    *libc,
+                    *close,
+                    "-o",
+                    output.temporaryPath().str()},
+                   loc);
 }

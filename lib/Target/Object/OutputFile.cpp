@@ -1,4 +1,4 @@
-//===- OutputFile.cpp - Files that are complete or absent -------------------===//
+//===- OutputFile.cpp - Files that are complete or absent -----------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -1,4 +1,4 @@
-//===- Target.cpp - Processors, optimisation, machine code ------------------===//
+//===- Target.cpp - Processors, optimisation, machine code ----------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -19,19 +19,48 @@ using namespace twist::object;
 static constexpr llvm::StringLiteral triple = "x86_64-unknown-linux-gnu";
 
 /// The instruction sets that the runtime can tell (lib/Runtime/Cpu.c).
-static constexpr llvm::StringLiteral checkable[] = {
-    "sse3",        "ssse3",           "sse4.1",       "sse4.2",
-    "popcnt",      "movbe",           "avx",          "fma",
-    "f16c",        "avx2",            "bmi",          "bmi2",
-    "lzcnt",       "fma4",            "xop",          "tbm",
-    "avx512f",     "avx512dq",        "avx512ifma",   "avx512cd",
-    "avx512bw",    "avx512vl",        "avx512vbmi",   "avx512vbmi2",
-    "avx512vnni",  "avx512bitalg",    "avx512vpopcntdq",
-    "avx512vp2intersect", "gfni",     "avx512fp16",   "amx-bf16",
-    "amx-tile",    "amx-int8",        "avxvnni",      "avx512bf16",
-    "amx-fp16",    "avxifma",         "avxvnniint8",  "avxneconvert"};
+static constexpr llvm::StringLiteral checkable[] = {"sse3",
+                                                    "ssse3",
+                                                    "sse4.1",
+                                                    "sse4.2",
+                                                    "popcnt",
+                                                    "movbe",
+                                                    "avx",
+                                                    "fma",
+                                                    "f16c",
+                                                    "avx2",
+                                                    "bmi",
+                                                    "bmi2",
+                                                    "lzcnt",
+                                                    "fma4",
+                                                    "xop",
+                                                    "tbm",
+                                                    "avx512f",
+                                                    "avx512dq",
+                                                    "avx512ifma",
+                                                    "avx512cd",
+                                                    "avx512bw",
+                                                    "avx512vl",
+                                                    "avx512vbmi",
+                                                    "avx512vbmi2",
+                                                    "avx512vnni",
+                                                    "avx512bitalg",
+                                                    "avx512vpopcntdq",
+                                                    "avx512vp2intersect",
+                                                    "gfni",
+                                                    "avx512fp16",
+                                                    "amx-bf16",
+                                                    "amx-tile",
+                                                    "amx-int8",
+                                                    "avxvnni",
+                                                    "avx512bf16",
+                                                    "amx-fp16",
+                                                    "avxifma",
+                                                    "avxvnniint8",
+                                                    "avxneconvert"};
 
-/// Name and features of this machine: a virtual one may lack some of its name's.
+/// Name and features of this machine: a virtual one may lack some of its
+/// name's.
 static void resolveNative(Target &target) {
   target.cpu = llvm::sys::getHostCPUName().str();
   SmallVector<std::string> features;
@@ -69,7 +98,8 @@ FailureOr<Target> twist::object::createTarget(StringRef cpu, Location loc) {
   target.machine.reset(llvmTarget->createTargetMachine(
       parsed, target.cpu, target.features, options, llvm::Reloc::PIC_,
       std::nullopt, llvm::CodeGenOptLevel::Default));
-  const llvm::MCSubtargetInfo &subtarget = *target.machine->getMCSubtargetInfo();
+  const llvm::MCSubtargetInfo &subtarget =
+      *target.machine->getMCSubtargetInfo();
   if (!has(subtarget, "avx2") || !has(subtarget, "fma"))
     return emitError(loc) << "processor '" << target.cpu
                           << "' has no AVX2 and FMA: programs need them";

@@ -1,4 +1,4 @@
-//===- Translate.cpp - LLVM IR with the program's table ---------------------===//
+//===- Translate.cpp - LLVM IR with the program's table -------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -151,7 +151,8 @@ twist::object::translateProgram(ModuleOp module, const WeightsFile &weights,
   DialectRegistry registry;
   registerAllToLLVMIRTranslations(registry);
   module.getContext()->appendDialectRegistry(registry);
-  // Sources, axes and the like have done their work: LLVM knows no such symbols.
+  // Sources, axes and the like have done their work: LLVM knows no such
+  // symbols.
   OwningOpRef<ModuleOp> code = module.clone();
   for (Operation &op : llvm::make_early_inc_range(*code->getBody()))
     if (!isa<LLVM::LLVMDialect>(op.getDialect()))

@@ -1,4 +1,4 @@
-//===- WeightsFile.cpp - NAME.weights ---------------------------------------===//
+//===- WeightsFile.cpp - NAME.weights -------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -30,9 +30,8 @@ std::string twist::object::toHex(const Sha256 &digest) {
 }
 
 /// The bytes of one placed weight, as the program reads them.
-static FailureOr<std::vector<char>> readPlaced(DictionaryAttr entry,
-                                               weights::SourceFiles &sources,
-                                               Location loc) {
+static FailureOr<std::vector<char>>
+readPlaced(DictionaryAttr entry, weights::SourceFiles &sources, Location loc) {
   auto type = cast<RankedTensorType>(entry.getAs<TypeAttr>("type").getValue());
   unsigned bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
   std::vector<char> plain(type.getNumElements() * bytes);
@@ -89,17 +88,14 @@ static LogicalResult writeHeader(OutputFile &file, const WeightsFile &weights) {
   return file.writeAt(page, 0);
 }
 
-FailureOr<WeightsFile> twist::object::writeWeights(
-    ModuleOp module, weights::SourceFiles &sources, StringRef path,
-    llvm::function_ref<void(uint64_t)> progress) {
+FailureOr<WeightsFile>
+twist::object::writeWeights(ModuleOp module, weights::SourceFiles &sources,
+                            OutputFile &output) {
   WeightsFile result;
   auto entries = module->getAttrOfType<ArrayAttr>(cpu::program::weightsAttr);
   if (!entries || entries.empty())
     return result;
-  FailureOr<OutputFile> file = OutputFile::create(path, module.getLoc());
-  if (failed(file))
-    return failure();
-  DataWriter writer(*file);
+  DataWriter writer(output);
   for (Attribute attribute : entries) {
     auto entry = cast<DictionaryAttr>(attribute);
     FailureOr<std::vector<char>> bytes =
@@ -108,15 +104,13 @@ FailureOr<WeightsFile> twist::object::writeWeights(
         failed(writer.padTo(entry.getAs<IntegerAttr>("offset").getInt())) ||
         failed(writer.append(*bytes)))
       return failure();
-    if (progress)
-      progress(writer.written());
   }
   if (failed(writer.padTo(
           llvm::alignTo(writer.written(), cpu::program::alignment))))
     return failure();
   result.bytes = writer.written();
   result.sha256 = writer.digest();
-  if (failed(writeHeader(*file, result)) || failed(file->keep()))
+  if (failed(writeHeader(output, result)))
     return failure();
   return result;
 }

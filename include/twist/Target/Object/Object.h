@@ -37,46 +37,8 @@ struct Target {
 /// that LLVM does not know or a processor without AVX2 and FMA.
 mlir::FailureOr<Target> createTarget(llvm::StringRef cpu, mlir::Location loc);
 
-using Sha256 = std::array<uint8_t, 32>;
-std::string toHex(const Sha256 &digest);
-
-/// What Target/Object puts beside the code of a module that `cpu-pipeline` made.
-struct WeightsFile {
-  uint64_t bytes = 0;
-  Sha256 sha256 = {};
-};
-
-/// Writes the file of weights that `cpu.weights` describes (Runtime/Program.h)
-/// to `path`, tensor by tensor: needs memory for the largest one twice. A module
-/// without weights writes nothing. `progress` is told the bytes done.
-mlir::FailureOr<WeightsFile>
-writeWeights(mlir::ModuleOp module, weights::SourceFiles &sources,
-             llvm::StringRef path,
-             llvm::function_ref<void(uint64_t)> progress = nullptr);
-
-/// LLVM IR of the module, optimised for the target, with the program's table.
-mlir::FailureOr<std::unique_ptr<llvm::Module>>
-translateProgram(mlir::ModuleOp module, const WeightsFile &weights,
-                 const Target &target, llvm::LLVMContext &context);
-
-/// Machine code of an optimised module.
-mlir::LogicalResult emitObject(llvm::Module &module, const Target &target,
-                               llvm::SmallVectorImpl<char> &object,
-                               mlir::Location loc);
-
-/// Links the object file into a shared object that needs libc and libm only.
-mlir::LogicalResult linkSharedObject(llvm::StringRef object,
-                                     llvm::StringRef output,
-                                     mlir::Location loc);
-
-/// Links the object file and the runtime into an executable with the options of
-/// `twist run`; `runtime` is libTwistRuntimeStatic.a.
-mlir::LogicalResult linkExecutable(llvm::StringRef object,
-                                   llvm::StringRef runtime,
-                                   llvm::StringRef output, mlir::Location loc);
-
-/// A file written under another name and renamed when complete: no partial file
-/// is left behind, whatever happens.
+/// A file written under another name and renamed when it is wanted: no partial
+/// file is left behind, whatever happens.
 class OutputFile {
 public:
   /// Creates the temporary file beside `path`.
@@ -104,6 +66,45 @@ private:
   int file = -1;
   mlir::Location loc;
 };
+
+using Sha256 = std::array<uint8_t, 32>;
+std::string toHex(const Sha256 &digest);
+
+/// What Target/Object puts beside the code of a module that `cpu-pipeline`
+/// made.
+struct WeightsFile {
+  uint64_t bytes = 0;
+  Sha256 sha256 = {};
+};
+
+/// Writes the file of weights that `cpu.weights` describes (Runtime/Program.h),
+/// tensor by tensor: needs memory for the largest one twice. A module without
+/// weights writes nothing and gives 0 bytes.
+mlir::FailureOr<WeightsFile> writeWeights(mlir::ModuleOp module,
+                                          weights::SourceFiles &sources,
+                                          OutputFile &output);
+
+/// LLVM IR of the module, optimised for the target, with the program's table.
+mlir::FailureOr<std::unique_ptr<llvm::Module>>
+translateProgram(mlir::ModuleOp module, const WeightsFile &weights,
+                 const Target &target, llvm::LLVMContext &context);
+
+/// Machine code of an optimised module.
+mlir::LogicalResult emitObject(llvm::Module &module, const Target &target,
+                               llvm::SmallVectorImpl<char> &object,
+                               mlir::Location loc);
+
+/// Links the object file into a shared object that needs libc and libm only.
+mlir::LogicalResult linkSharedObject(llvm::StringRef object,
+                                     const OutputFile &output,
+                                     mlir::Location loc);
+
+/// Links the object file and the runtime into an executable with the options of
+/// `twist run`; `runtime` is libTwistRuntimeStatic.a.
+mlir::LogicalResult linkExecutable(llvm::StringRef object,
+                                   llvm::StringRef runtime,
+                                   const OutputFile &output,
+                                   mlir::Location loc);
 
 } // namespace twist::object
 

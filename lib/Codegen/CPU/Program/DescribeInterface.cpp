@@ -1,4 +1,4 @@
-//===- DescribeInterface.cpp - Inputs, outputs, the shape function ----------===//
+//===- DescribeInterface.cpp - Inputs, outputs, the shape function --------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -32,12 +32,13 @@ static std::string typeName(Type type) {
   }
   if (integer.getWidth() == 1)
     return "bool";
-  return (integer.isUnsigned() ? "u" : "i") + std::to_string(integer.getWidth());
+  return (integer.isUnsigned() ? "u" : "i") +
+         std::to_string(integer.getWidth());
 }
 
 /// One input or output: {name, type, dims (-1: dynamic), symbols}. Attributes
-/// that the importer set win over what the type can tell: a tensor of i8 may hold
-/// bool or uint8.
+/// that the importer set win over what the type can tell: a tensor of i8 may
+/// hold bool or uint8.
 static FailureOr<DictionaryAttr> describe(Operation *op, Type type,
                                           DictionaryAttr attrs,
                                           const Twine &defaultName) {
@@ -60,8 +61,8 @@ static FailureOr<DictionaryAttr> describe(Operation *op, Type type,
   return b.getDictionaryAttr(
       {b.getNamedAttr("name", name ? name : b.getStringAttr(defaultName)),
        b.getNamedAttr("type", element ? element
-                                      : b.getStringAttr(typeName(
-                                            tensor.getElementType()))),
+                                      : b.getStringAttr(
+                                            typeName(tensor.getElementType()))),
        b.getNamedAttr("dims", b.getDenseI64ArrayAttr(dims)),
        b.getNamedAttr("symbols", symbols)});
 }
@@ -70,8 +71,8 @@ static FailureOr<DictionaryAttr> describeInterface(func::FuncOp main) {
   Builder b(main.getContext());
   SmallVector<Attribute> inputs, outputs;
   for (auto [index, type] : llvm::enumerate(main.getArgumentTypes())) {
-    FailureOr<DictionaryAttr> input = describe(
-        main, type, main.getArgAttrDict(index), "arg" + Twine(index));
+    FailureOr<DictionaryAttr> input =
+        describe(main, type, main.getArgAttrDict(index), "arg" + Twine(index));
     if (failed(input))
       return failure();
     inputs.push_back(*input);
@@ -83,9 +84,9 @@ static FailureOr<DictionaryAttr> describeInterface(func::FuncOp main) {
       return failure();
     outputs.push_back(*output);
   }
-  return b.getDictionaryAttr({b.getNamedAttr("inputs", b.getArrayAttr(inputs)),
-                              b.getNamedAttr("outputs",
-                                             b.getArrayAttr(outputs))});
+  return b.getDictionaryAttr(
+      {b.getNamedAttr("inputs", b.getArrayAttr(inputs)),
+       b.getNamedAttr("outputs", b.getArrayAttr(outputs))});
 }
 
 //===----------------------------------------------------------------------===//
@@ -117,8 +118,8 @@ static LogicalResult takeSizesForTensors(func::FuncOp function) {
     }
   }
   body.eraseArguments(0, tensors);
-  function.setType(b.getFunctionType(body.getArgumentTypes(),
-                                     function.getResultTypes()));
+  function.setType(
+      b.getFunctionType(body.getArgumentTypes(), function.getResultTypes()));
   return success();
 }
 
@@ -140,9 +141,9 @@ static LogicalResult makeShapeFunction(func::FuncOp main) {
         sizes.push_back(tensor::DimOp::create(b, ret.getLoc(), result, d));
   }
   ret.getOperandsMutable().assign(sizes);
-  function.setType(b.getFunctionType(
-      main.getArgumentTypes(),
-      SmallVector<Type>(sizes.size(), b.getIndexType())));
+  function.setType(
+      b.getFunctionType(main.getArgumentTypes(),
+                        SmallVector<Type>(sizes.size(), b.getIndexType())));
   cpu::resolveDims(function);
   IRRewriter rewriter(b);
   (void)runRegionDCE(rewriter, function->getRegions());

@@ -1,4 +1,4 @@
-//===- EmitABI.cpp - Launches and the functions the runtime calls -----------===//
+//===- EmitABI.cpp - Launches and the functions the runtime calls ---------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -140,18 +140,15 @@ void LaunchLowering::lowerToCall(cpu::LaunchOp launch, Value launcher) {
   LLVM::LLVMFuncOp thunk = thunkOf(launch);
   Value context = storeContext(b, launch);
   Value site = LLVM::ConstantOp::create(b, loc, i64, sites.size());
-  sites.push_back(b.getStringAttr(launch.getKernel() + " (" + nodeName(loc) +
-                                  ")"));
-  auto type = LLVM::LLVMFunctionType::get(
-      LLVM::LLVMVoidType::get(b.getContext()),
-      {pointer, pointer, pointer, i64, i64});
+  sites.push_back(
+      b.getStringAttr(launch.getKernel() + " (" + nodeName(loc) + ")"));
+  auto type =
+      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()),
+                                  {pointer, pointer, pointer, i64, i64});
   SmallVector<Value> operands{
-      LLVM::LoadOp::create(b, loc, pointer, launcher),
-      launcher,
-      LLVM::AddressOfOp::create(b, loc, thunk),
-      context,
-      castTo(b, loc, i64, launch.getCount()),
-      site};
+      LLVM::LoadOp::create(b, loc, pointer, launcher), launcher,
+      LLVM::AddressOfOp::create(b, loc, thunk),        context,
+      castTo(b, loc, i64, launch.getCount()),          site};
   LLVM::CallOp::create(b, loc, type, operands);
   launch.erase();
 }
@@ -241,7 +238,8 @@ void EntryPoints::loadSizes(Value array, ArrayAttr tensors, int64_t &position,
 /// `data` as memref<?xi8>. Views of it never ask for its size.
 Value EntryPoints::rawBuffer(Value data) {
   auto type = MemRefType::get({ShapedType::kDynamic}, b.getI8Type());
-  auto descriptor = MemRefDescriptor::poison(b, loc, converter.convertType(type));
+  auto descriptor =
+      MemRefDescriptor::poison(b, loc, converter.convertType(type));
   descriptor.setAllocatedPtr(b, loc, data);
   descriptor.setAlignedPtr(b, loc, data);
   descriptor.setConstantOffset(b, loc, 0);
@@ -258,8 +256,8 @@ void EntryPoints::emitRun(func::FuncOp main) {
   SmallVector<Value> operands{rawBuffer(body->getArgument(3)),
                               rawBuffer(body->getArgument(2))};
   for (int64_t i = 0, e = inputs.size() + outputs.size(); i < e; ++i)
-    operands.push_back(rawBuffer(LLVM::LoadOp::create(
-        b, loc, pointer, elementOf(buffers, pointer, i))));
+    operands.push_back(rawBuffer(
+        LLVM::LoadOp::create(b, loc, pointer, elementOf(buffers, pointer, i))));
   int64_t position = 0;
   loadSizes(dims, inputs, position, operands);
   loadSizes(dims, outputs, position, operands);
@@ -269,9 +267,9 @@ void EntryPoints::emitRun(func::FuncOp main) {
 }
 
 void EntryPoints::emitOutputDims(func::FuncOp outputDims) {
-  Block *body = begin(cpu::program::outputDimsEntry,
-                      LLVM::LLVMVoidType::get(b.getContext()),
-                      {pointer, pointer});
+  Block *body =
+      begin(cpu::program::outputDimsEntry,
+            LLVM::LLVMVoidType::get(b.getContext()), {pointer, pointer});
   SmallVector<Value> sizes;
   int64_t position = 0;
   loadSizes(body->getArgument(0), inputs, position, sizes);
@@ -279,9 +277,8 @@ void EntryPoints::emitOutputDims(func::FuncOp outputDims) {
   int64_t at = 0, dynamic = 0;
   for (Attribute tensor : outputs)
     for (int64_t size : dimsOf(tensor)) {
-      Value value = size < 0
-                        ? castTo(b, loc, i64, call.getResult(dynamic++))
-                        : LLVM::ConstantOp::create(b, loc, i64, size);
+      Value value = size < 0 ? castTo(b, loc, i64, call.getResult(dynamic++))
+                             : LLVM::ConstantOp::create(b, loc, i64, size);
       LLVM::StoreOp::create(b, loc, value,
                             elementOf(body->getArgument(1), i64, at++));
     }

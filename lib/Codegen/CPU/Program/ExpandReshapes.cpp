@@ -1,4 +1,4 @@
-//===- ExpandReshapes.cpp - memref.expand_shape with open sizes -------------===//
+//===- ExpandReshapes.cpp - memref.expand_shape with open sizes -----------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -22,7 +22,8 @@ static Value multiply(OpBuilder &b, Location loc, OpFoldResult lhs,
       getValueOrCreateConstantIndexOp(b, loc, rhs));
 }
 
-/// Where the result's type states a stride or offset, that; else the computed one.
+/// Where the result's type states a stride or offset, that; else the computed
+/// one.
 static OpFoldResult known(OpBuilder &b, int64_t stated, OpFoldResult computed) {
   return ShapedType::isDynamic(stated) ? computed : b.getIndexAttr(stated);
 }
@@ -32,8 +33,7 @@ static void expand(memref::ExpandShapeOp op) {
   Location loc = op.getLoc();
   MemRefType type = op.getResultType();
   auto [statedStrides, statedOffset] = type.getStridesAndOffset();
-  auto source =
-      memref::ExtractStridedMetadataOp::create(b, loc, op.getSrc());
+  auto source = memref::ExtractStridedMetadataOp::create(b, loc, op.getSrc());
   SmallVector<OpFoldResult> sizes = op.getMixedOutputShape();
   SmallVector<OpFoldResult> strides(type.getRank());
   // In each group the last dimension steps like the source's.
@@ -61,8 +61,7 @@ namespace {
 struct ExpandReshapes : cpu::impl::CPUExpandReshapesBase<ExpandReshapes> {
   void runOnOperation() override {
     SmallVector<memref::ExpandShapeOp> ops;
-    getOperation()->walk(
-        [&](memref::ExpandShapeOp op) { ops.push_back(op); });
+    getOperation()->walk([&](memref::ExpandShapeOp op) { ops.push_back(op); });
     llvm::for_each(ops, expand);
   }
 };

@@ -1,4 +1,4 @@
-//===- OpsToLoops.cpp - Scalar loops for what no kernel covers --------------===//
+//===- OpsToLoops.cpp - Scalar loops for what no kernel covers ------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

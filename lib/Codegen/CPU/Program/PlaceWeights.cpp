@@ -1,4 +1,4 @@
-//===- PlaceWeights.cpp - Offsets in the weights file -----------------------===//
+//===- PlaceWeights.cpp - Offsets in the weights file ---------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -19,7 +19,8 @@ using namespace mlir;
 using namespace twist;
 
 namespace {
-/// What tells one placed weight from another: {view, type, packing (null: none)}.
+/// What tells one placed weight from another: {view, type, packing (null:
+/// none)}.
 using Key = std::tuple<Attribute, Type, Attribute>;
 
 struct Placement {
@@ -35,7 +36,8 @@ static int64_t bytesOf(RankedTensorType type) {
 
 static Key keyOf(Operation *op) {
   if (auto packed = dyn_cast<cpu::PackedWeightOp>(op))
-    return {packed.getViewAttr(), packed.getUnpacked(), packed.getPackingAttr()};
+    return {packed.getViewAttr(), packed.getUnpacked(),
+            packed.getPackingAttr()};
   auto load = cast<weights::LoadOp>(op);
   return {load.getViewAttr(), load.getTensor().getType(), Attribute()};
 }
@@ -45,11 +47,10 @@ static void readFrom(Value data, Placement &placement, Operation *op) {
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
   auto [entry, isNew] = placement.offsets.insert({keyOf(op), placement.bytes});
   if (isNew)
-    placement.bytes = llvm::alignTo(placement.bytes + bytesOf(type),
-                                    cpu::program::alignment);
+    placement.bytes =
+        llvm::alignTo(placement.bytes + bytesOf(type), cpu::program::alignment);
   OpBuilder b(op);
-  Value offset =
-      arith::ConstantIndexOp::create(b, op->getLoc(), entry->second);
+  Value offset = arith::ConstantIndexOp::create(b, op->getLoc(), entry->second);
   auto buffer = MemRefType::get(type.getShape(), type.getElementType());
   Value view = memref::ViewOp::create(b, op->getLoc(), buffer, data, offset,
                                       ValueRange());

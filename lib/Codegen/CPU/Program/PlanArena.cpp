@@ -1,4 +1,4 @@
-//===- PlanArena.cpp - Allocations become slots of one arena ----------------===//
+//===- PlanArena.cpp - Allocations become slots of one arena --------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -57,7 +57,8 @@ struct Slot {
 /// next iteration makes another.
 static bool outlivesIteration(memref::AllocOp alloc, Value alias) {
   auto loop = alloc->getParentOfType<LoopLikeOpInterface>();
-  return loop && !loop->isProperAncestor(alias.getParentRegion()->getParentOp()) &&
+  return loop &&
+         !loop->isProperAncestor(alias.getParentRegion()->getParentOp()) &&
          alias.getParentRegion()->getParentOp() != loop;
 }
 
@@ -119,8 +120,8 @@ static unsigned chooseSlot(SmallVectorImpl<Slot> &slots, const Buffer &buffer) {
   std::optional<unsigned> best;
   for (auto [index, slot] : llvm::enumerate(slots))
     if (slot.freeFrom <= buffer.begin &&
-        (!best || misfit(slot, buffer.bytes) <
-                      misfit(slots[*best], buffer.bytes)))
+        (!best ||
+         misfit(slot, buffer.bytes) < misfit(slots[*best], buffer.bytes)))
       best = index;
   if (best)
     return *best;
@@ -136,8 +137,7 @@ static SmallVector<Slot> assignSlots(ArrayRef<Buffer> buffers,
     unsigned index = chooseSlot(slots, buffer);
     Slot &slot = slots[index];
     if (Monomial *size = slot.sizeLike(buffer.bytes))
-      size->coefficient =
-          std::max(size->coefficient, buffer.bytes.coefficient);
+      size->coefficient = std::max(size->coefficient, buffer.bytes.coefficient);
     else
       slot.sizes.push_back(buffer.bytes);
     slot.freeFrom = buffer.end + 1;
@@ -167,8 +167,8 @@ static SmallVector<Value> computeOffsets(OpBuilder &b, Location loc,
 static LogicalResult measure(SizeBuilder &sizes,
                              MutableArrayRef<Buffer> buffers) {
   for (Buffer &buffer : buffers) {
-    FailureOr<Monomial> bytes = sizes.bytes(buffer.alloc.getType(),
-                                            buffer.alloc.getDynamicSizes());
+    FailureOr<Monomial> bytes =
+        sizes.bytes(buffer.alloc.getType(), buffer.alloc.getDynamicSizes());
     if (failed(bytes))
       return buffer.alloc.emitError(
           "the size of this op's result depends on values, not only on the "
@@ -209,8 +209,7 @@ static LogicalResult makeArenaFunction(func::FuncOp main,
     return failure();
   SmallVector<unsigned> chosen;
   SmallVector<Slot> slots = assignSlots(buffers, chosen);
-  func::ReturnOp::create(b, loc,
-                         computeOffsets(b, loc, sizes, slots).back());
+  func::ReturnOp::create(b, loc, computeOffsets(b, loc, sizes, slots).back());
   return success();
 }
 
@@ -233,9 +232,9 @@ static LogicalResult placeBuffers(func::FuncOp main,
   for (auto [buffer, slot] : llvm::zip_equal(buffers, chosen)) {
     memref::AllocOp alloc = buffer.alloc;
     b.setInsertionPoint(alloc);
-    Value view = memref::ViewOp::create(b, alloc.getLoc(), alloc.getType(),
-                                        arena, offsets[slot],
-                                        alloc.getDynamicSizes());
+    Value view =
+        memref::ViewOp::create(b, alloc.getLoc(), alloc.getType(), arena,
+                               offsets[slot], alloc.getDynamicSizes());
     alloc.replaceAllUsesWith(view);
     alloc.erase();
   }

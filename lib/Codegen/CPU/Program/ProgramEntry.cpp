@@ -1,4 +1,4 @@
-//===- ProgramEntry.cpp - Raw buffers and sizes for memrefs -----------------===//
+//===- ProgramEntry.cpp - Raw buffers and sizes for memrefs ---------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -24,8 +24,8 @@ static void viewRaw(OpBuilder &b, BlockArgument argument, Value data,
   SmallVector<Value> sizes;
   for (int64_t d = 0, e = type.getNumDynamicDims(); d < e; ++d)
     sizes.push_back(body->addArgument(b.getIndexType(), argument.getLoc()));
-  Value view = memref::ViewOp::create(b, argument.getLoc(), type, data, zero,
-                                      sizes);
+  Value view =
+      memref::ViewOp::create(b, argument.getLoc(), type, data, zero, sizes);
   argument.replaceAllUsesWith(view);
 }
 

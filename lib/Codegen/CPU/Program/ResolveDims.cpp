@@ -1,4 +1,4 @@
-//===- ResolveDims.cpp - Sizes where they are made --------------------------===//
+//===- ResolveDims.cpp - Sizes where they are made ------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -101,7 +101,8 @@ struct DimOfCast : OpRewritePattern<memref::DimOp> {
 void twist::cpu::resolveDims(Operation *root) {
   MLIRContext *context = root->getContext();
   RewritePatternSet patterns(context);
-  patterns.add<DimOfDestination, DimOfCollapse, DimOfExpand, DimOfCast>(context);
+  patterns.add<DimOfDestination, DimOfCollapse, DimOfExpand, DimOfCast>(
+      context);
   memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
   memref::populateResolveShapedTypeResultDimsPatterns(patterns);
   tensor::DimOp::getCanonicalizationPatterns(patterns, context);

@@ -1,4 +1,4 @@
-//===- SizeExpression.cpp - Sizes as functions of the program's sizes -------===//
+//===- SizeExpression.cpp - Sizes as functions of the program's sizes -----===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -67,9 +67,8 @@ Value SizeBuilder::constant(Location loc, int64_t value) {
 Value SizeBuilder::materialize(Location loc, const Monomial &monomial) {
   Value product;
   for (Value symbol : monomial.symbols)
-    product = product
-                  ? arith::MulIOp::create(builder, loc, product, symbol)
-                  : symbol;
+    product =
+        product ? arith::MulIOp::create(builder, loc, product, symbol) : symbol;
   if (!product)
     return constant(loc, monomial.coefficient);
   if (monomial.coefficient == 1)
@@ -82,7 +81,7 @@ Value SizeBuilder::alignUp(Location loc, Value bytes, int64_t alignment) {
   APInt known;
   if (matchPattern(bytes, m_ConstantInt(&known)))
     return constant(loc, llvm::alignTo(known.getSExtValue(), alignment));
-  Value up = arith::AddIOp::create(builder, loc, bytes,
-                                   constant(loc, alignment - 1));
+  Value up =
+      arith::AddIOp::create(builder, loc, bytes, constant(loc, alignment - 1));
   return arith::AndIOp::create(builder, loc, up, constant(loc, -alignment));
 }

@@ -1,4 +1,4 @@
-//===- SizeExpression.h - Sizes as functions of the program's sizes -*- C++ -*-//
+//===- SizeExpression.h - Sizes as functions of the program's sizes --*- C++ -*-===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
