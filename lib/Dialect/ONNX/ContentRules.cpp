@@ -518,7 +518,7 @@ MaybeContents twist::onnx::inferContents(const ShapeState &state,
     count *= *size.constant();
   if (op->hasTrait<Elementwise>())
     return elementwise(state, result);
-  if (!isa<ONNXDialect>(op->getDialect()))
+  if (!isa_and_nonnull<ONNXDialect>(op->getDialect()))
     return std::nullopt;
   return TypeSwitch<Operation *, MaybeContents>(op)
       .Case<ConstantOp>(

@@ -51,7 +51,10 @@ dataTypes(MLIRContext *context) {
           {20, Float8E5M2FNUZType::get(context)},
           {21, natural(4)},
           {22, integer(4)},
-          {23, Float4E2M1FNType::get(context)}};
+          {23, Float4E2M1FNType::get(context)},
+          {24, Float8E8M0FNUType::get(context)},
+          {25, natural(2)},
+          {26, integer(2)}};
 }
 
 int64_t twist::onnx::dataTypeOf(Type elementType) {

@@ -111,7 +111,8 @@ struct Equation {
 
   static std::optional<Equation> parse(StringRef text) {
     std::string plain;
-    llvm::copy_if(text, std::back_inserter(plain), [](char c) { return c != ' '; });
+    llvm::copy_if(text, std::back_inserter(plain),
+                  [](char c) { return c != ' '; });
     if (plain.find('.') != std::string::npos)
       return std::nullopt;
     size_t arrow = plain.find("->");
@@ -256,7 +257,8 @@ void CumSumOp::declareRelations(Relations &relations) {
   relations.sizeOperand(1);
   std::optional<SmallVector<int64_t>> axis = integersOf(getAxis());
   if (!axis || axis->size() != 1)
-    return relations.barrierAll(*this, "it sums along a dimension known at run time");
+    return relations.barrierAll(*this,
+                                "it sums along a dimension known at run time");
   relateOthers(relations, 0, 0, rank, -1);
   relations.reduce(ReduceKind::Other, operandDim(0, fromZero((*axis)[0], rank)),
                    "CumSum");

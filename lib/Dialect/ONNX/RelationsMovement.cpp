@@ -218,7 +218,8 @@ void GatherOp::declareRelations(Relations &relations) {
     relations.sizeOperand(1);
     for (int64_t &index : *indices)
       index = fromZero(index, size);
-    // Without a dimension of its own in the result the unit still has its place.
+    // Without a dimension of its own in the result the unit still has its
+    // place.
     if (indexRank == 1)
       return relations.gather(operandDim(0, axis), resultDim(0, axis),
                               *indices);

@@ -31,6 +31,12 @@ struct DimsRule {
       sizes.push_back(fresh(i));
     return sizes;
   }
+  /// `rank` less `count` dimensions that nothing says which.
+  MaybeDims lessDims(int64_t rank, std::optional<int64_t> count) const {
+    if (!count || *count > rank)
+      return std::nullopt;
+    return freshDims(rank - *count);
+  }
   /// `axis` counted from the end if negative; none if out of range.
   static std::optional<unsigned> wrap(int64_t axis, size_t rank) {
     if (axis < 0)
@@ -46,7 +52,8 @@ struct DimsRule {
   MaybeDims visit(EinsumOp op) const;
   MaybeDims visitNormStatistics(Value x, int64_t axis) const;
   MaybeDims reduce(Value data, std::optional<SmallVector<int64_t>> axes,
-                   bool known, bool keep) const;
+                   bool known, bool keep,
+                   std::optional<int64_t> count = std::nullopt) const;
   MaybeDims visit(ReshapeOp op) const;
   MaybeDims visit(FlattenOp op) const;
   MaybeDims visit(TransposeOp op) const;
@@ -195,14 +202,17 @@ MaybeDims DimsRule::visitNormStatistics(Value x, int64_t axis) const {
   return sizes;
 }
 
-/// `axes` none: all of them; `known` false: not followed.
+/// `axes` none: all of them; `known` false: not followed, but `count` of them.
 MaybeDims DimsRule::reduce(Value data, std::optional<SmallVector<int64_t>> axes,
-                           bool known, bool keep) const {
-  if (!dims(data) || (!known && !keep))
+                           bool known, bool keep,
+                           std::optional<int64_t> count) const {
+  if (!dims(data))
     return std::nullopt;
   size_t rank = dims(data)->size();
-  if (!known)
+  if (!known && keep)
     return freshDims(rank);
+  if (!known)
+    return lessDims(rank, count);
   llvm::SmallBitVector reduced(rank, !axes);
   if (axes)
     for (int64_t axis : *axes) {
@@ -302,7 +312,7 @@ MaybeDims DimsRule::visit(SqueezeOp op) const {
   } else {
     auto axes = state.constants(op.getAxes());
     if (!axes)
-      return std::nullopt;
+      return lessDims(input.size(), state.length(op.getAxes()));
     for (int64_t axis : *axes) {
       std::optional<unsigned> dim = wrap(axis, input.size());
       if (!dim)
@@ -319,9 +329,13 @@ MaybeDims DimsRule::visit(SqueezeOp op) const {
 
 MaybeDims DimsRule::visit(UnsqueezeOp op) const {
   auto axes = state.constants(op.getAxes());
-  if (!dims(op.getData()) || !axes)
+  if (!dims(op.getData()))
     return std::nullopt;
   const Dims &input = *dims(op.getData());
+  if (!axes) {
+    std::optional<int64_t> added = state.length(op.getAxes());
+    return added ? MaybeDims(freshDims(input.size() + *added)) : std::nullopt;
+  }
   size_t rank = input.size() + axes->size();
   llvm::SmallBitVector added(rank);
   for (int64_t axis : *axes) {
@@ -379,75 +393,6 @@ MaybeDims DimsRule::visit(SplitOp op) const {
     part = *even;
   size = number + 1 < count ? part : size - part * SizeExpr(count - 1);
   return sizes;
-}
-
-std::optional<SliceRange> twist::onnx::sliceRange(MLIRContext *context,
-                                                  const SizeExpr &dim,
-                                                  const SizeExpr &start,
-                                                  const SizeExpr &end,
-                                                  int64_t step) {
-  std::optional<int64_t> first = start.constant(), last = end.constant();
-  std::optional<int64_t> size = dim.constant();
-  if (step == 0)
-    return std::nullopt;
-  // A bound of positive steps, as an index in [0, dim].
-  auto bound = [&](const SizeExpr &at) -> std::optional<SizeExpr> {
-    std::optional<int64_t> constant = at.constant();
-    if (constant && size) {
-      int64_t index = *constant < 0 ? *constant + *size : *constant;
-      return SizeExpr(std::clamp<int64_t>(index, 0, *size));
-    }
-    if (constant && *constant >= std::numeric_limits<int32_t>::max())
-      return dim;
-    if (constant && *constant < 0) {
-      SizeExpr index = dim + at;
-      if (index.isNonNegative() || *constant == -1)
-        return index;
-      return maximum(context, SizeExpr(0), index);
-    }
-    if (constant && *constant <= 1)
-      return at;
-    if (at.isNonNegative())
-      return size ? at : minimum(context, at, dim);
-    // dim - k, written out by the exporter.
-    if ((dim - at).isNonNegative())
-      return at;
-    return std::nullopt;
-  };
-  if (step > 0) {
-    std::optional<SizeExpr> from = bound(start), to = bound(end);
-    if (!from || !to)
-      return std::nullopt;
-    SizeExpr length = *to - *from;
-    // The last k elements, of a dimension that may be shorter.
-    if (!size && first && *first < -1 && *to == dim)
-      length = minimum(context, dim, SizeExpr(0) - start);
-    if (std::optional<int64_t> constant = length.constant())
-      length = SizeExpr(std::max<int64_t>(*constant, 0));
-    if (step > 1 && !length.exactDiv(SizeExpr(step)))
-      length = floorDiv(context, length + SizeExpr(step - 1), SizeExpr(step));
-    else if (step > 1)
-      length = *length.exactDiv(SizeExpr(step));
-    return SliceRange{*from, length};
-  }
-  if (!first || !last)
-    return std::nullopt;
-  if (size) {
-    int64_t from = std::clamp<int64_t>(*first < 0 ? *first + *size : *first, -1,
-                                       *size - 1);
-    // Below -dim is "past the first element".
-    int64_t to = *last < -*size ? -1 : *last < 0 ? *last + *size : *last;
-    to = std::clamp<int64_t>(to, -1, *size - 1);
-    int64_t length = from > to ? (from - to - step - 1) / -step : 0;
-    return SliceRange{SizeExpr(from), SizeExpr(length)};
-  }
-  // All of it, backwards.
-  bool whole =
-      (*first == -1 || *first >= std::numeric_limits<int32_t>::max()) &&
-      *last <= std::numeric_limits<int32_t>::min();
-  if (!whole || step != -1)
-    return std::nullopt;
-  return SliceRange{dim - SizeExpr(1), dim};
 }
 
 MaybeDims DimsRule::visit(SliceOp op) const {
@@ -611,13 +556,8 @@ static MaybeDims reduceByOperand(const DimsRule &rule, Op op) {
     return rule.dims(op.getData());
   if (empty)
     return rule.reduce(op.getData(), std::nullopt, true, op.getKeepdims());
-  return rule.reduce(op.getData(), axes, axes.has_value(), op.getKeepdims());
-}
-
-template <typename Op>
-static MaybeDims reduceByAttribute(const DimsRule &rule, Op op) {
-  return rule.reduce(op.getData(), SmallVector<int64_t>{int64_t(op.getAxis())},
-                     true, op.getKeepdims());
+  return rule.reduce(op.getData(), axes, axes.has_value(), op.getKeepdims(),
+                     rule.state.length(op.getAxes()));
 }
 
 MaybeDims twist::onnx::inferDims(const ShapeState &state, OpResult result) {
@@ -626,7 +566,7 @@ MaybeDims twist::onnx::inferDims(const ShapeState &state, OpResult result) {
   if (op->hasTrait<Elementwise>())
     return rule.broadcastAll(op->getOperands());
   // What changes neither type nor size, whichever dialect it is of (gates).
-  bool foreign = !isa<ONNXDialect>(op->getDialect());
+  bool foreign = !isa_and_nonnull<ONNXDialect>(op->getDialect());
   if (foreign && op->getNumOperands() == 1 && op->getNumResults() == 1 &&
       op->getOperand(0).getType() == result.getType())
     return rule.dims(op->getOperand(0));
@@ -646,7 +586,10 @@ MaybeDims twist::onnx::inferDims(const ShapeState &state, OpResult result) {
             ReduceSumSquareOp>(
           [&](auto op) { return reduceByOperand(rule, op); })
       .Case<ArgMaxOp, ArgMinOp>(
-          [&](auto op) { return reduceByAttribute(rule, op); })
+          [&](auto op) {
+            SmallVector<int64_t> axis{static_cast<int64_t>(op.getAxis())};
+            return rule.reduce(op.getData(), axis, true, op.getKeepdims());
+          })
       .Case<SizeOp>([&](auto) { return MaybeDims(Dims{}); })
       .Case<MatMulOp, GemmOp, EinsumOp, ReshapeOp, FlattenOp, TransposeOp,
             SqueezeOp, UnsqueezeOp, ConcatOp, SplitOp, SliceOp, PadOp, ExpandOp,
