@@ -32,12 +32,14 @@ def case(folder, name, parts):
             if found != [units] * config.layers:
                 p.fail("inspect", f"{kind}: {found}")
         half, quarter = p.ticket(0.5), p.ticket(0.25)
-        p.slice(half, "half")
+        p.slice(half, "half", verify="verify" in parts)
         p.slice(quarter, "quarter", verify=False)
         p.wrong(half)
+    if "ticket" in parts:
+        p.slice(p.ticket(0.5), "half", verify=True)
     if "native" in parts:
         p.native(p.dense, "dense")
-        if "slice" in parts:
+        if "slice" in parts or "ticket" in parts:
             p.native(p.base + ".half.onnx", "half")
 
 
