@@ -132,22 +132,46 @@ static void printAxes(const axes::AxisAnalysis &analysis,
                << " FLOPs with dynamic sizes of 1\n";
 }
 
+/// One line a reason: at which node first, and at how many more.
+static std::string reasonsOf(const axes::RefusedClass &refused) {
+  llvm::MapVector<StringRef, SmallVector<Operation *>> byText;
+  for (const axes::RefusedClass::Reason &reason : refused.reasons)
+    byText[reason.text].push_back(reason.op);
+  std::string lines;
+  for (auto &[text, ops] : byText) {
+    lines += ("           " + text + ", at " + nodeOf(ops[0])).str();
+    if (ops.size() > 1)
+      lines += " and " + std::to_string(ops.size() - 1) + " more";
+    lines += "\n";
+  }
+  return lines;
+}
+
 static void printRefused(const axes::AxisAnalysis &analysis) {
-  if (analysis.refused().empty())
-    return;
-  llvm::outs() << "can't be cut: " << analysis.refused().size() << "\n";
+  // The uses of one weight that fare alike are one entry.
+  std::vector<std::pair<std::string, unsigned>> entries;
   for (const axes::RefusedClass &refused : analysis.refused()) {
-    llvm::outs() << format("  %6lld units of ", (long long)refused.size)
-                 << shortened(refused.sources) << "\n";
-    llvm::MapVector<StringRef, SmallVector<Operation *>> byText;
-    for (const axes::RefusedClass::Reason &reason : refused.reasons)
-      byText[reason.text].push_back(reason.op);
-    for (auto &[text, ops] : byText) {
-      llvm::outs() << "           " << text << ", at " << nodeOf(ops[0]);
-      if (ops.size() > 1)
-        llvm::outs() << " and " << ops.size() - 1 << " more";
-      llvm::outs() << "\n";
-    }
+    std::string source = shortened(refused.sources);
+    source = source.substr(0, source.find('@'));
+    std::string entry;
+    llvm::raw_string_ostream(entry)
+        << format("  %6lld units of ", (long long)refused.size) << source
+        << "\n" << reasonsOf(refused);
+    auto known = llvm::find_if(
+        entries, [&](const auto &other) { return other.first == entry; });
+    if (known == entries.end())
+      entries.push_back({entry, 1});
+    else
+      ++known->second;
+  }
+  if (!entries.empty())
+    llvm::outs() << "can't be cut\n";
+  for (auto &[entry, count] : entries) {
+    auto [title, reasons] = StringRef(entry).split('\n');
+    llvm::outs() << title;
+    if (count > 1)
+      llvm::outs() << ", " << count << " uses";
+    llvm::outs() << "\n" << reasons;
   }
 }
 

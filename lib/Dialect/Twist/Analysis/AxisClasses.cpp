@@ -44,11 +44,14 @@ private:
   void addSources(const AxisGraph::Weight &weight);
   unsigned rankOf(const AxisGraph::Weight &weight, Node atom);
   bool feedsBack(const AxisGraph::Sink &sink, Node atom);
+  void findLastUses();
   void barStatistics();
 
   const AxisGraph &graph;
   llvm::MapVector<Node, AtomClass> classes;
   std::unordered_map<Node, SmallVector<Node>> atoms;
+  /// Position of the last op that uses a value with the atom.
+  llvm::DenseMap<Node, unsigned> lastUse;
 };
 } // namespace
 
@@ -96,6 +99,17 @@ void Collector::addSources(const AxisGraph::Weight &weight) {
   }
 }
 
+void Collector::findLastUses() {
+  for (auto &[key, roots] : graph.all()) {
+    unsigned last = 0;
+    for (Operation *user : key.first.getUsers())
+      last = std::max(last, graph.position.lookup(user));
+    for (Node root : roots)
+      for (Node atom : atomsOf(root))
+        lastUse[atom] = std::max(lastUse[atom], last);
+  }
+}
+
 /// Whether a sum over the class comes back, unchanged by any weight's making,
 /// to meet the class unit by unit: x · f(Σ x), a norm written out.
 bool Collector::feedsBack(const AxisGraph::Sink &sink, Node atom) {
@@ -106,7 +120,8 @@ bool Collector::feedsBack(const AxisGraph::Sink &sink, Node atom) {
     for (OpOperand &use : value.getUses()) {
       Operation *op = use.getOwner();
       auto it = graph.relations.find(op);
-      if (it == graph.relations.end())
+      if (it == graph.relations.end() ||
+          graph.position.lookup(op) > lastUse[atom])
         continue;
       for (const Relation &relation : it->second.list) {
         if (!it->second.elementwise || relation.kind != Relation::Same)
@@ -142,7 +157,7 @@ void Collector::barStatistics() {
     if (!ofData || sink.view != 0)
       continue;
     for (Node atom : SmallVector<Node>(atomsOf(sink.node)))
-      if (feedsBack(sink, atom))
+      if (classes[atom].barriers.empty() && feedsBack(sink, atom))
         classes[atom].barriers.push_back(
             {atom, sink.operand->getOwner(),
              "statistic: a sum over it scales it"});
@@ -153,6 +168,7 @@ std::vector<AtomClass> Collector::run() {
   for (auto &[key, roots] : graph.all())
     for (Node root : roots)
       atomsOf(root);
+  findLastUses();
   for (const AxisGraph::Weight &weight : graph.weights)
     addSources(weight);
   each(graph.sinks, [&](AtomClass &in, const AxisGraph::Sink &sink) {
