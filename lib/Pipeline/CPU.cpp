@@ -57,6 +57,7 @@ void twist::populateCPUBufferPasses(OpPassManager &pm) {
   outParams.hoistDynamicAllocs = true;
   outParams.modifyPublicFunctions = true;
   pm.addPass(bufferization::createBufferResultsToOutParamsPass(outParams));
+  pm.addNestedPass<func::FuncOp>(cpu::createCPUElideResultCopies());
   pm.addPass(cpu::createCPUResolveDims());
   addCleanup(pm);
   // arith, cpu, func, linalg, math, memref, nn, scf

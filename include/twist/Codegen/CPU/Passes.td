@@ -39,6 +39,25 @@ def CPUFormContractions : Pass<"cpu-form-contractions", "::mlir::func::FuncOp"> 
   ];
 }
 
+def CPUElideResultCopies : Pass<"cpu-elide-result-copies", "::mlir::func::FuncOp"> {
+  let summary = "Computes results where the caller wants them";
+  let description = [{
+    A buffer that is only reshaped and copied into an argument becomes a reshape
+    of that argument, if nothing else uses the argument.
+
+    ```mlir
+    %a = memref.alloc() : memref<16x61xf32>
+    …
+    %e = memref.expand_shape %a [[0, 1], [2]] … : memref<16x61xf32> into memref<1x16x61xf32>
+    memref.copy %e, %result : memref<1x16x61xf32> to memref<1x16x61xf32>
+    // becomes
+    %a = memref.collapse_shape %result [[0, 1], [2]] : memref<1x16x61xf32> into memref<16x61xf32>
+    ```
+  }];
+  let statistics = [Statistic<"numElided", "num-elided", "copies elided">];
+  let dependentDialects = ["::mlir::memref::MemRefDialect"];
+}
+
 def CPULowerKernels : Pass<"cpu-lower-kernels", "::mlir::ModuleOp"> {
   let summary = "Outlines every computation on buffers into a vectorised kernel";
   let description = [{

@@ -36,11 +36,25 @@ static bool shouldFuse(OpOperand *operand) {
   return !repeats || !isHeavy(*producer.getBody());
 }
 
+/// A joined gemm result is read as the gemm made it, so that the reader can go
+/// into its epilogue:
+///   generic(collapse(gemm)) → collapse(generic(gemm))
+static bool splitsGemm(OpOperand *operand) {
+  auto collapse = operand->get().getDefiningOp<tensor::CollapseShapeOp>();
+  return collapse && collapse.getSrc().getDefiningOp<GemmOp>() &&
+         isa<linalg::GenericOp>(operand->getOwner());
+}
+
 LogicalResult twist::cpu::fuseElementwise(Operation *root) {
   RewritePatternSet patterns(root->getContext());
   linalg::populateElementwiseOpsFusionPatterns(patterns, shouldFuse);
   linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
+  linalg::populateFoldReshapeOpsByExpansionPatterns(patterns, splitsGemm);
   tensor::EmptyOp::getCanonicalizationPatterns(patterns, root->getContext());
+  tensor::CollapseShapeOp::getCanonicalizationPatterns(patterns,
+                                                       root->getContext());
+  tensor::ExpandShapeOp::getCanonicalizationPatterns(patterns,
+                                                     root->getContext());
   return applyPatternsGreedily(root, std::move(patterns));
 }
 
