@@ -434,7 +434,11 @@ LogicalResult GraphExporter::exportPort(Value value, StringRef name,
   if (auto opaque = dyn_cast<ir::OpaqueType>(value.getType());
       opaque && opaque.getProto().empty())
     return success();
-  if (!isa<TensorType, ir::OpaqueType>(value.getType()))
+  auto tensor = dyn_cast<TensorType>(value.getType());
+  bool hasForm =
+      tensor ? dataTypeOf(tensor.getElementType()) != pb::TensorProto::UNDEFINED
+             : isa<ir::OpaqueType>(value.getType());
+  if (!hasForm)
     return emitError(loc) << "a value of type " << value.getType()
                           << " has no ONNX form";
   exportType(value.getType(), dims, *info.mutable_type());

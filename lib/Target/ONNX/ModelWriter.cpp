@@ -368,6 +368,7 @@ LogicalResult twist::detail::writeModel(BuiltModel &model, ModuleOp module,
 
 LogicalResult twist::exportONNX(ModuleOp module, StringRef target,
                                 const ExportONNXOptions &options) {
+  module.getContext()->loadDialect<ir::ONNXDialect, weights::WeightsDialect>();
   try {
     FailureOr<BuiltModel> built = buildModel(module);
     if (failed(built))

@@ -436,6 +436,9 @@ void Upgrade::restoreModule(ModuleOp upgraded) {
   auto current = upgraded->getAttrOfType<DictionaryAttr>(kModelAttr);
   NamedAttrList fields(original);
   fields.erase("functions");
+  // Its nodes would be read as of the new operator set.
+  if (fields.erase("training_info"))
+    emitWarning(loc) << "training_info is left out";
   fields.set("opset_import", current.get("opset_import"));
   fields.set("ir_version", current.get("ir_version"));
   if (auto graph = original.getAs<DictionaryAttr>("graph")) {
@@ -485,6 +488,16 @@ static StringRef firstOutput(Operation *op) {
   return name ? name.getValue() : "";
 }
 
+/// What a node keeps although its operands or even its op have changed.
+static bool isKept(StringRef key) {
+  return key == "name" || key == "doc_string" || key == "metadata_props" ||
+         key == "device_configurations" || key == "unknown_fields";
+}
+
+static bool isConstant(Operation *op) {
+  return isa<ir::ConstantOp, weights::LoadOp>(op);
+}
+
 /// Names and metadata of nodes and initializers, found by first output.
 void Upgrade::restoreNodes(ModuleOp upgraded) {
   llvm::StringMap<Operation *> originals;
@@ -497,23 +510,16 @@ void Upgrade::restoreNodes(ModuleOp upgraded) {
     if (firstOutput(op).empty() || found == originals.end())
       return;
     Operation *original = found->second;
-    auto node = dyn_cast<ir::NodeOp>(op);
-    auto before = dyn_cast<ir::NodeOp>(original);
     NamedAttrList meta(op->getAttrOfType<DictionaryAttr>(ir::kMetaAttr));
     auto restored = original->getAttrOfType<DictionaryAttr>(ir::kMetaAttr);
-    if (!node != !before) {
+    if (isConstant(op) != isConstant(original)) {
       // A Constant node has become a constant: its name is that of the value.
       op->setLoc(original->getLoc());
       return;
     }
-    for (NamedAttribute entry : restored) {
-      StringRef key = entry.getName().getValue();
-      bool isOurs = key == "outputs" || key == "attributes" ||
-                    key == "graphs" || key == "attribute_order" ||
-                    key == "sparse_initializer";
-      if (!isOurs)
+    for (NamedAttribute entry : restored)
+      if (isConstant(op) || isKept(entry.getName()))
         meta.set(entry.getName(), entry.getValue());
-    }
     op->setAttr(ir::kMetaAttr, meta.getDictionary(op->getContext()));
     op->setLoc(original->getLoc());
   });

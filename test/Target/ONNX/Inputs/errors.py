@@ -178,6 +178,8 @@ modules = [
        return %g : tensor<4xf32> }"""),
     ("attribute 'a' has no ONNX form: 1 : i8",
      """func.func @main() { "onnx.node"() {op_type = "A", node_attributes = {a = 1 : i8}} : () -> () return }"""),
+    ("a value of type 'tensor<4xindex>' has no ONNX form",
+     "func.func @main(%x: tensor<4xindex>) { return }"),
     ("a value of type 'i32' has no ONNX form", "func.func @main(%x: i32) { return }"),
     ("'onnx.ModelProto' has no field 'nonsense'",
      "module attributes {onnx.model = {nonsense = 1 : si64}} { func.func @main() { return } }"),
