@@ -39,55 +39,57 @@ static SmallVector<TypePair> typePairs(MLIRContext *context) {
 }
 
 static FailureOr<std::vector<proof::HostTensor>>
-runNative(ModuleOp module, bool asDouble, ArrayRef<proof::HostTensor> inputs) {
-  CompileOptions options;
-  options.precision = asDouble ? "f64" : "";
-  FailureOr<CompiledProgram> program = compileInProcess(module, options);
-  if (failed(program))
-    return failure();
-  SmallVector<TypePair> types = typePairs(module.getContext());
+runNative(const CompiledProgram &program, ArrayRef<proof::HostTensor> inputs,
+          Location loc) {
+  SmallVector<TypePair> types = typePairs(loc.getContext());
   std::vector<HostTensor> given;
   for (const proof::HostTensor &input : inputs) {
     auto *pair = llvm::find_if(
         types, [&](TypePair p) { return p.type == input.elementType; });
     if (pair == types.end())
-      return module.emitError()
+      return emitError(loc)
              << "input '" << input.name << "' has no type of the runtime";
     given.push_back({pair->runtime, input.shape, input.bytes});
   }
-  FailureOr<std::vector<HostTensor>> outputs =
-      program->run(given, module.getLoc());
+  FailureOr<std::vector<HostTensor>> outputs = program.run(given, loc);
   if (failed(outputs))
     return failure();
   std::vector<proof::HostTensor> results;
   for (auto [i, output] : llvm::enumerate(*outputs)) {
     auto *pair = llvm::find_if(
         types, [&](TypePair p) { return p.runtime == output.type; });
-    results.push_back({twist_program_output(program->get(), i)->name,
-                       pair->type, output.dims, std::move(output.data)});
+    results.push_back({twist_program_output(program.get(), i)->name, pair->type,
+                       output.dims, std::move(output.data)});
   }
   return results;
 }
 
-proof::Runner twist::nativeRunner() { return runNative; }
-
-FailureOr<std::vector<proof::Verdict>>
-twist::proveSlice(ModuleOp gated, ModuleOp sliced,
-                  const axes::SliceOptions &options,
-                  const axes::SliceReport &report,
-                  const proof::InputOptions &inputs, const proof::Runner &run) {
-  OwningOpRef<ModuleOp> dense = gated.clone(), masked = gated.clone(),
-                        poisoned = gated.clone();
-  axes::GateCounts gates;
-  for (auto subnetwork :
-       llvm::make_early_inc_range(dense->getOps<axes::SubnetworkOp>()))
-    subnetwork.erase();
-  int64_t elements = 0;
-  if (failed(axes::lowerGates(*dense, gates)) ||
-      failed(axes::lowerGates(*masked, gates)) ||
-      failed(axes::poison(*poisoned, options, elements)) ||
-      failed(axes::lowerGates(*poisoned, gates)))
+static FailureOr<proof::Program> compileNative(ModuleOp module, bool asDouble) {
+  CompileOptions options;
+  options.precision = asDouble ? "f64" : "";
+  FailureOr<CompiledProgram> compiled = compileInProcess(module, options);
+  if (failed(compiled))
     return failure();
-  return proof::prove({*dense, *masked, *poisoned, sliced, report.interface},
-                      inputs, run);
+  auto program = std::make_shared<CompiledProgram>(std::move(*compiled));
+  return proof::Program(
+      [program, loc = module.getLoc()](ArrayRef<proof::HostTensor> inputs) {
+        return runNative(*program, inputs, loc);
+      });
+}
+
+proof::Compiler twist::nativeCompiler() { return compileNative; }
+
+FailureOr<std::vector<proof::Verdict>> twist::proveSlice(
+    ModuleOp gated, ModuleOp sliced, const axes::SliceOptions &options,
+    const axes::SliceReport &report, const proof::InputOptions &inputs,
+    const proof::Compiler &compile) {
+  OwningOpRef<ModuleOp> masked = gated.clone();
+  axes::GateCounts gates;
+  int64_t elements = 0;
+  if (failed(axes::poison(*masked, options, elements, /*tagMasks=*/true)) ||
+      failed(axes::lowerGates(*masked, gates, /*tagMasks=*/true)))
+    return failure();
+  auto masks = proof::liftMasks(*masked);
+  return proof::prove({*masked, masks, sliced, report.interface}, inputs,
+                      compile);
 }

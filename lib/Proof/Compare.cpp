@@ -79,10 +79,12 @@ Verdict twist::proof::comparePoisoned(const HostTensor &masked,
   return verdict;
 }
 
+/// The largest finite magnitude.
 static double largestOf(ArrayRef<double> values) {
   double largest = 0;
   for (double value : values)
-    largest = std::max(largest, std::fabs(value));
+    if (std::isfinite(value))
+      largest = std::max(largest, std::fabs(value));
   return largest;
 }
 

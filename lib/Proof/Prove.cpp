@@ -5,7 +5,10 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Proof/Proof.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 
 #include "llvm/Support/Format.h"
 
@@ -44,89 +47,161 @@ static FailureOr<Tensors> selectAll(ArrayRef<HostTensor> tensors, bool isResult,
   return result;
 }
 
-/// The same model and inputs in f64.
-static FailureOr<Tensors>
-runDouble(ModuleOp module, ArrayRef<HostTensor> inputs, const Runner &run) {
-  Type f64 = Float64Type::get(module.getContext());
+/// Inputs of a program in f64.
+static FailureOr<Tensors> inDouble(ArrayRef<HostTensor> inputs, Location loc) {
   Tensors doubles;
   for (const HostTensor &input : inputs) {
     if (!isa<FloatType>(input.elementType)) {
       doubles.push_back(input);
       continue;
     }
-    FailureOr<HostTensor> converted = convert(input, f64, module.getLoc());
+    FailureOr<HostTensor> converted =
+        convert(input, Float64Type::get(input.elementType.getContext()), loc);
     if (failed(converted))
       return failure();
     doubles.push_back(std::move(*converted));
   }
-  return run(module, /*asDouble=*/true, doubles);
+  return doubles;
 }
 
-static LogicalResult sameNumber(ModuleOp module, ArrayRef<HostTensor> a,
-                                ArrayRef<HostTensor> b) {
-  if (a.size() != b.size())
-    return module.emitError()
-           << "has " << a.size() << " outputs, expected " << b.size();
+/// Inputs and masks; masks of kinds that are not wanted are ones.
+static Tensors withMasks(ArrayRef<HostTensor> inputs, const ProofModels &models,
+                         ArrayRef<StringRef> wanted) {
+  Tensors all = inputs.vec();
+  for (const auto &[kind, mask] : models.masks) {
+    all.push_back(mask);
+    if (!llvm::is_contained(wanted, StringRef(kind)))
+      llvm::fill(all.back().bytes, 1);
+  }
+  return all;
+}
+
+std::vector<std::pair<std::string, HostTensor>>
+twist::proof::liftMasks(ModuleOp module) {
+  std::vector<std::pair<std::string, HostTensor>> masks;
+  auto function = module.lookupSymbol<func::FuncOp>("main");
+  SmallVector<onnx::ConstantOp> constants;
+  function.walk([&](onnx::ConstantOp op) {
+    if (op->hasAttr(axes::kMaskAttr))
+      constants.push_back(op);
+  });
+  Builder builder(module.getContext());
+  for (onnx::ConstantOp op : constants) {
+    auto type = cast<RankedTensorType>(op.getType());
+    HostTensor mask{"mask", type.getElementType(),
+                    SmallVector<int64_t>(type.getShape())};
+    for (bool bit : cast<DenseElementsAttr>(op.getValue()).getValues<bool>())
+      mask.bytes.push_back(bit);
+    mask.name += std::to_string(masks.size());
+    unsigned index = function.getNumArguments();
+    auto attributes = builder.getDictionaryAttr(builder.getNamedAttr(
+        "onnx.name", builder.getStringAttr("twist." + mask.name)));
+    if (failed(function.insertArgument(index, type, attributes, op.getLoc())))
+      continue;
+    masks.emplace_back(op->getAttrOfType<StringAttr>(axes::kMaskAttr).str(),
+                       std::move(mask));
+    op.getOutput().replaceAllUsesWith(function.getArgument(index));
+    op.erase();
+  }
+  return masks;
+}
+
+namespace {
+
+/// The runs of one proof, and what is said of them.
+class Prover {
+public:
+  Prover(const ProofModels &models, const Compiler &compile)
+      : models(models), compile(compile),
+        loc(ModuleOp(models.masked).getLoc()) {}
+
+  FailureOr<std::vector<Verdict>> prove(const InputOptions &options);
+
+private:
+  LogicalResult proveMask(ArrayRef<HostTensor> inputs);
+  LogicalResult proveEqual(ArrayRef<HostTensor> inputs);
+  /// What is left of outputs after the cut: state keeps what removed units had.
+  FailureOr<Tensors> left(FailureOr<Tensors> outputs);
+
+  const ProofModels &models;
+  const Compiler &compile;
+  Location loc;
+  Tensors masked; ///< outputs in f32, as far as the cut leaves them
+  std::vector<Verdict> verdicts;
+};
+
+} // namespace
+
+FailureOr<Tensors> Prover::left(FailureOr<Tensors> outputs) {
+  if (failed(outputs))
+    return failure();
+  return selectAll(*outputs, /*isResult=*/true, models.interface, loc);
+}
+
+LogicalResult Prover::proveMask(ArrayRef<HostTensor> inputs) {
+  FailureOr<Program> program = compile(models.masked, /*asDouble=*/false);
+  if (failed(program))
+    return failure();
+  FailureOr<Tensors> gated =
+      left((*program)(withMasks(inputs, models, {"gate"})));
+  FailureOr<Tensors> poisoned =
+      left((*program)(withMasks(inputs, models, {"gate", "poison"})));
+  FailureOr<Tensors> dense = left((*program)(withMasks(inputs, models, {})));
+  if (failed(gated) || failed(poisoned) || failed(dense))
+    return failure();
+  for (auto [a, b] : llvm::zip_equal(*gated, *poisoned))
+    verdicts.push_back(comparePoisoned(a, b));
+  verdicts.push_back(compareDense(*dense, *gated));
+  masked = std::move(*gated);
   return success();
+}
+
+LogicalResult Prover::proveEqual(ArrayRef<HostTensor> inputs) {
+  FailureOr<Tensors> fewer =
+      selectAll(inputs, /*isResult=*/false, models.interface, loc);
+  FailureOr<Tensors> inputs64 = inDouble(inputs, loc);
+  if (failed(fewer) || failed(inputs64))
+    return failure();
+  FailureOr<Tensors> fewer64 = inDouble(*fewer, loc);
+  FailureOr<Program> small = compile(models.sliced, /*asDouble=*/false);
+  FailureOr<Program> small64 = compile(models.sliced, /*asDouble=*/true);
+  FailureOr<Program> full64 = compile(models.masked, /*asDouble=*/true);
+  if (failed(fewer64) || failed(small) || failed(small64) || failed(full64))
+    return failure();
+  FailureOr<Tensors> s = (*small)(*fewer), s64 = (*small64)(*fewer64);
+  FailureOr<Tensors> m64 =
+      left((*full64)(withMasks(*inputs64, models, {"gate"})));
+  if (failed(s) || failed(s64) || failed(m64))
+    return failure();
+  if (s->size() != masked.size() || s64->size() != m64->size())
+    return emitError(loc) << "the sliced model has " << s->size()
+                          << " outputs, the masked one " << masked.size();
+  for (size_t i = 0; i < s->size(); ++i) {
+    FailureOr<Verdict> exact = compareDouble((*s64)[i], (*m64)[i], loc);
+    FailureOr<Verdict> single =
+        compareSingle((*s)[i], masked[i], (*s64)[i], (*m64)[i], loc);
+    if (failed(exact) || failed(single))
+      return failure();
+    verdicts.push_back(std::move(*exact));
+    verdicts.push_back(std::move(*single));
+  }
+  return success();
+}
+
+FailureOr<std::vector<Verdict>> Prover::prove(const InputOptions &options) {
+  FailureOr<Tensors> inputs = randomInputs(models.masked, options);
+  if (failed(inputs))
+    return failure();
+  inputs->resize(inputs->size() - models.masks.size());
+  if (failed(proveMask(*inputs)) || failed(proveEqual(*inputs)))
+    return failure();
+  return std::move(verdicts);
 }
 
 FailureOr<std::vector<Verdict>> twist::proof::prove(const ProofModels &models,
                                                     const InputOptions &options,
-                                                    const Runner &run) {
-  Location loc = ModuleOp(models.masked).getLoc();
-  FailureOr<Tensors> inputs = randomInputs(models.masked, options);
-  if (failed(inputs))
-    return failure();
-  FailureOr<Tensors> fewer =
-      selectAll(*inputs, /*isResult=*/false, models.interface, loc);
-  if (failed(fewer))
-    return failure();
-
-  std::vector<Verdict> verdicts;
-  FailureOr<Tensors> masked = run(models.masked, false, *inputs);
-  FailureOr<Tensors> poisoned = run(models.poisoned, false, *inputs);
-  FailureOr<Tensors> dense = run(models.dense, false, *inputs);
-  if (failed(masked) || failed(poisoned) || failed(dense) ||
-      failed(sameNumber(models.poisoned, *poisoned, *masked)) ||
-      failed(sameNumber(models.dense, *dense, *masked)))
-    return failure();
-  FailureOr<Tensors> expected =
-      selectAll(*masked, /*isResult=*/true, models.interface, loc);
-  FailureOr<Tensors> poisonedLeft =
-      selectAll(*poisoned, /*isResult=*/true, models.interface, loc);
-  if (failed(expected) || failed(poisonedLeft))
-    return failure();
-  // State keeps what removed units had, so poison shows there: what is left of
-  // it counts.
-  for (auto [a, b] : llvm::zip_equal(*expected, *poisonedLeft))
-    verdicts.push_back(comparePoisoned(a, b));
-  verdicts.push_back(compareDense(*dense, *masked));
-
-  FailureOr<Tensors> sliced = run(models.sliced, false, *fewer);
-  FailureOr<Tensors> sliced64 = runDouble(models.sliced, *fewer, run);
-  FailureOr<Tensors> masked64 = runDouble(models.masked, *inputs, run);
-  if (failed(sliced) || failed(sliced64) || failed(masked64))
-    return failure();
-  FailureOr<Tensors> expected64 =
-      selectAll(*masked64, /*isResult=*/true, models.interface, loc);
-  if (failed(expected64) ||
-      failed(sameNumber(models.sliced, *sliced, *expected)) ||
-      failed(sameNumber(models.sliced, *sliced64, *expected64)))
-    return failure();
-  for (auto [s, m] : llvm::zip_equal(*sliced64, *expected64)) {
-    FailureOr<Verdict> verdict = compareDouble(s, m, loc);
-    if (failed(verdict))
-      return failure();
-    verdicts.push_back(std::move(*verdict));
-  }
-  for (size_t i = 0; i < sliced->size(); ++i) {
-    FailureOr<Verdict> verdict = compareSingle(
-        (*sliced)[i], (*expected)[i], (*sliced64)[i], (*expected64)[i], loc);
-    if (failed(verdict))
-      return failure();
-    verdicts.push_back(std::move(*verdict));
-  }
-  return verdicts;
+                                                    const Compiler &compile) {
+  return Prover(models, compile).prove(options);
 }
 
 void twist::proof::print(ArrayRef<Verdict> verdicts, llvm::raw_ostream &os) {

@@ -70,9 +70,9 @@ static LogicalResult prove(ModuleOp gated, ModuleOp sliced,
     if (size.getAsInteger(10, inputs.dims[name]) || inputs.dims[name] < 1)
       return gated.emitError() << "--dim is not name=size: '" << dim << "'";
   }
-  llvm::outs() << "proofs (six runs of compiled programs)\n";
+  llvm::outs() << "proofs (on compiled programs)\n";
   FailureOr<std::vector<proof::Verdict>> verdicts =
-      proveSlice(gated, sliced, options, report, inputs, nativeRunner());
+      proveSlice(gated, sliced, options, report, inputs, nativeCompiler());
   if (failed(verdicts))
     return failure();
   proof::print(*verdicts, llvm::outs());

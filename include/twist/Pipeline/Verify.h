@@ -12,16 +12,16 @@
 
 namespace twist {
 
-/// Runs modules as native programs, compiled for this machine.
-proof::Runner nativeRunner();
+/// Native programs, compiled for this machine.
+proof::Compiler nativeCompiler();
 
-/// Makes the dense, masked and poisoned model of `gated`, a normalised module
-/// with axes, gates and a subnetwork (left as it is), and proves that `sliced`
-/// equals the masked one. `report` is that of the slice.
+/// Makes the masked and poisoned model of `gated`, a normalised module with
+/// axes, gates and a subnetwork (left as it is), and proves that `sliced` equals
+/// the masked one. `report` is that of the slice.
 mlir::FailureOr<std::vector<proof::Verdict>>
 proveSlice(mlir::ModuleOp gated, mlir::ModuleOp sliced,
            const axes::SliceOptions &options, const axes::SliceReport &report,
-           const proof::InputOptions &inputs, const proof::Runner &run);
+           const proof::InputOptions &inputs, const proof::Compiler &compile);
 
 } // namespace twist
 

@@ -87,23 +87,35 @@ mlir::FailureOr<Verdict> compareSingle(const HostTensor &sliced,
 Verdict compareDense(llvm::ArrayRef<HostTensor> dense,
                      llvm::ArrayRef<HostTensor> masked);
 
-/// Runs a module of ONNX ops, in f64 throughout if `asDouble`, on inputs in the
-/// order of its arguments; gives outputs in the order of its results. Reports
-/// what fails.
-using Runner = std::function<mlir::FailureOr<std::vector<HostTensor>>(
-    mlir::ModuleOp, bool asDouble, llvm::ArrayRef<HostTensor>)>;
+/// Runs a program on inputs in the order of the module's arguments; gives
+/// outputs in the order of its results. Reports what fails.
+using Program = std::function<mlir::FailureOr<std::vector<HostTensor>>(
+    llvm::ArrayRef<HostTensor>)>;
+/// Makes a program of a module of ONNX ops, in f64 throughout if `asDouble`.
+using Compiler =
+    std::function<mlir::FailureOr<Program>(mlir::ModuleOp, bool asDouble)>;
 
-/// The four models, normalised, without gates, in their own precision.
+/// Makes the constants tagged `kMaskAttr` of @main its last arguments and gives
+/// their values.
+std::vector<std::pair<std::string, HostTensor>>
+liftMasks(mlir::ModuleOp module);
+
 struct ProofModels {
-  mlir::ModuleOp dense, masked, poisoned, sliced;
+  /// The model with gates and poison lowered and their masks lifted: with masks
+  /// of ones it is the dense model.
+  mlir::ModuleOp masked;
+  /// "gate" or "poison", and what the mask is, in the order of arguments.
+  llvm::ArrayRef<std::pair<std::string, HostTensor>> masks;
+  mlir::ModuleOp sliced;
   /// Inputs and outputs that are smaller in `sliced`.
   llvm::ArrayRef<axes::CutInterface> interface;
 };
 
-/// Runs the models and makes every statement; fails only if something could not
-/// be run.
-mlir::FailureOr<std::vector<Verdict>>
-prove(const ProofModels &models, const InputOptions &inputs, const Runner &run);
+/// Makes every statement, with two programs in f32 and two in f64; fails only
+/// if something could not be run.
+mlir::FailureOr<std::vector<Verdict>> prove(const ProofModels &models,
+                                            const InputOptions &inputs,
+                                            const Compiler &compile);
 
 /// Prints a table, one statement a line.
 void print(llvm::ArrayRef<Verdict> verdicts, llvm::raw_ostream &os);

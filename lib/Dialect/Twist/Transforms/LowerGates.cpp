@@ -43,7 +43,8 @@ static FailureOr<Value> maskOf(GateOp gate, const CutAxis &cut,
                   DenseElementsAttr::get(maskType, bits));
 }
 
-LogicalResult twist::axes::lowerGates(ModuleOp module, GateCounts &counts) {
+LogicalResult twist::axes::lowerGates(ModuleOp module, GateCounts &counts,
+                                      bool tagMasks) {
   FailureOr<CutAxes> cuts = CutAxes::of(module);
   if (failed(cuts))
     return failure();
@@ -56,6 +57,9 @@ LogicalResult twist::axes::lowerGates(ModuleOp module, GateCounts &counts) {
       FailureOr<Value> mask = maskOf(gate, *cut, builder);
       if (failed(mask))
         return failure();
+      if (tagMasks)
+        mask->getDefiningOp()->setAttr(kMaskAttr,
+                                       builder.getStringAttr("gate"));
       auto type = cast<RankedTensorType>(gate.getType());
       auto scalar = RankedTensorType::get({}, type.getElementType());
       Value zero =

@@ -252,7 +252,7 @@ LogicalResult twist::axes::slice(ModuleOp module, const SliceOptions &options,
 /// NaN where a removed unit's element lies, else the weight:
 ///   Where(keep along dim 0, Where(keep along dim 1, w, NaN), NaN)
 static Value poisonWeight(OpBuilder &builder, Value weight,
-                          ArrayRef<DimCut> cuts) {
+                          ArrayRef<DimCut> cuts, bool tagMasks) {
   auto type = cast<RankedTensorType>(weight.getType());
   auto element = cast<FloatType>(type.getElementType());
   Location loc = weight.getLoc();
@@ -272,13 +272,15 @@ static Value poisonWeight(OpBuilder &builder, Value weight,
     auto maskType = RankedTensorType::get(shape, builder.getI1Type());
     Value mask = onnx::ConstantOp::create(
         builder, loc, maskType, DenseElementsAttr::get(maskType, keep));
+    if (tagMasks)
+      mask.getDefiningOp()->setAttr(kMaskAttr, builder.getStringAttr("poison"));
     weight = onnx::WhereOp::create(builder, loc, type, mask, weight, poison);
   }
   return weight;
 }
 
 LogicalResult twist::axes::poison(ModuleOp module, const SliceOptions &options,
-                                  int64_t &poisoned) {
+                                  int64_t &poisoned, bool tagMasks) {
   FailureOr<CutAxes> axes = CutAxes::of(module);
   FailureOr<func::FuncOp> function = mainFunction(module);
   if (failed(axes) || failed(function))
@@ -298,7 +300,7 @@ LogicalResult twist::axes::poison(ModuleOp module, const SliceOptions &options,
     SmallPtrSet<Operation *, 4> readers;
     for (Operation *user : value.getUsers())
       readers.insert(user);
-    Value poisonedWeight = poisonWeight(builder, value, dims);
+    Value poisonedWeight = poisonWeight(builder, value, dims, tagMasks);
     value.replaceUsesWithIf(poisonedWeight, [&](OpOperand &use) {
       return readers.contains(use.getOwner());
     });

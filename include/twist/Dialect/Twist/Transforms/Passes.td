@@ -59,6 +59,22 @@ def TwistDiscoverAxes : Pass<"twist-discover-axes", "::mlir::ModuleOp"> {
   ];
 }
 
+def TwistPrintDimensions : Pass<"twist-print-dimensions", "::mlir::ModuleOp"> {
+  let summary = "Print of what the dimensions of inputs and outputs are made";
+  let description = [{
+    For tests of what ops declare. One line for each place of a class of units in
+    a dimension, then one for each class that an op sums away or refuses; that
+    inputs and outputs keep their sizes is left out.
+
+    ```
+    input 0 dim 1: class 2 offset 0 outer 1 units 4 inner 1
+    output 0 dim 1: class 3 offset 0 outer 1 units 8 inner 1
+    summed class 2
+    refused class 3: Softmax over it
+    ```
+  }];
+}
+
 def TwistApplySubnetwork : Pass<"twist-apply-subnetwork", "::mlir::ModuleOp"> {
   let summary = "Give the model the kept units a ticket names";
   let description = [{

@@ -46,8 +46,9 @@ llvm::LogicalResult slice(mlir::ModuleOp module, const SliceOptions &options,
 
 /// The pass twist-poison: every element of a weight that belongs to a removed
 /// unit becomes NaN, for each use of the weight on its own. Gates stay.
+/// `tagMasks` puts `kMaskAttr` on masks.
 llvm::LogicalResult poison(mlir::ModuleOp module, const SliceOptions &options,
-                           int64_t &poisoned);
+                           int64_t &poisoned, bool tagMasks = false);
 
 } // namespace twist::axes
 

@@ -58,8 +58,13 @@ struct GateCounts {
   unsigned masks = 0, erased = 0;
 };
 
-/// The pass twist-lower-gates.
-llvm::LogicalResult lowerGates(mlir::ModuleOp module, GateCounts &counts);
+/// Discardable attribute on the constant masks of selections, if asked for:
+/// "gate" or "poison".
+inline constexpr llvm::StringLiteral kMaskAttr = "twist.mask";
+
+/// The pass twist-lower-gates. `tagMasks` puts `kMaskAttr` on masks.
+llvm::LogicalResult lowerGates(mlir::ModuleOp module, GateCounts &counts,
+                               bool tagMasks = false);
 
 /// Erases axes and subnetwork.
 void eraseAxes(mlir::ModuleOp module);
