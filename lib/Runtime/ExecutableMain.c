@@ -35,8 +35,17 @@ static int print_help(const char *name) {
   const twist_program_table *table = &twist_program_table_v;
   printf("usage: %s --input NAME=FILE.npy ... [--output-dir DIR]\n%s", name,
          twist_run_options);
+  printf("or, with a language model: %s --ids 1,2,3 [--count N]\n%s", name,
+         twist_generate_options);
   print_tensors("input ", (size_t)table->input_count, table->inputs);
   print_tensors("output", (size_t)table->output_count, table->outputs);
+  return 0;
+}
+
+static int asks_for_ids(int argc, char **argv) {
+  for (int i = 1; i < argc; ++i)
+    if (!strcmp(argv[i], "--ids") || !strncmp(argv[i], "--ids=", 6))
+      return 1;
   return 0;
 }
 
@@ -57,7 +66,9 @@ int main(int argc, char **argv) {
     fprintf(stderr, "error: %s\n", error.message);
     return 1;
   }
-  int code = twist_run_main(program, argc - 1, argv + 1);
+  int code = asks_for_ids(argc, argv)
+                 ? twist_generate_main(program, argc - 1, argv + 1)
+                 : twist_run_main(program, argc - 1, argv + 1);
   twist_program_close(program);
   return code;
 }

@@ -6,6 +6,7 @@
  *===----------------------------------------------------------------------===*/
 
 #include "Internal.h"
+#include "Options.h"
 #include "twist/Runtime/Tools.h"
 
 #include <errno.h>
@@ -30,9 +31,8 @@ typedef struct {
  * Arguments
  *===----------------------------------------------------------------------===*/
 
-/* The value of option `name` at argv[*at], as --name=VALUE or --name VALUE. */
-static const char *option_value(const char *name, int argc, char **argv,
-                                int *at) {
+const char *twist_option_value(const char *name, int argc, char **argv,
+                               int *at) {
   const char *argument = argv[*at];
   if (argument[0] != '-')
     return NULL;
@@ -92,11 +92,11 @@ static twist_status parse(run_state *run, int argc, char **argv,
   for (int i = 0; i < argc; ++i) {
     const char *value;
     twist_status status = TWIST_OK;
-    if ((value = option_value("input", argc, argv, &i))) {
+    if ((value = twist_option_value("input", argc, argv, &i))) {
       status = read_input(run, value, error);
-    } else if ((value = option_value("output-dir", argc, argv, &i))) {
+    } else if ((value = twist_option_value("output-dir", argc, argv, &i))) {
       run->output_dir = value;
-    } else if ((value = option_value("threads", argc, argv, &i))) {
+    } else if ((value = twist_option_value("threads", argc, argv, &i))) {
       char *end;
       run->threads = (int)strtol(value, &end, 10);
       if (*end || end == value)

@@ -18,6 +18,7 @@ namespace twist::tools {
 int compileMain(int argc, char **argv);
 int runMain(int argc, char **argv);
 int benchMain(int argc, char **argv);
+int generateMain(int argc, char **argv);
 int sliceMain(int argc, char **argv);
 int inspectMain(int argc, char **argv);
 int ticketMain(int argc, char **argv);

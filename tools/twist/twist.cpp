@@ -31,6 +31,7 @@ static constexpr Command commands[] = {
     {"slice", sliceMain, "cut a model by a ticket"},
     {"compile", compileMain, "make a native program of a model"},
     {"run", runMain, "run a compiled program on .npy files"},
+    {"generate", generateMain, "continue token ids with a language model"},
     {"bench", benchMain, "time a compiled program"},
 };
 

@@ -42,8 +42,13 @@ twist_status twist_npy_write(const char *path, const twist_array *array,
  * output; writes DIR/NAME.npy. Returns an exit code; errors go to stderr. */
 int twist_run_main(const twist_program *program, int argc, char **argv);
 
-/* The same arguments' help, without the program's name. */
+/* The command `generate`, behind its program: greedy decoding with a language
+ * model. Prints the ids it makes. The same exit codes. */
+int twist_generate_main(const twist_program *program, int argc, char **argv);
+
+/* Their arguments' help, without the program's name. */
 extern const char twist_run_options[];
+extern const char twist_generate_options[];
 
 #ifdef __cplusplus
 } /* extern "C" */

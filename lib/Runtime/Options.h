@@ -1,0 +1,16 @@
+/*===- Options.h - Arguments of the commands ------------------------------===*
+ *
+ * Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+ * Exceptions.
+ *
+ *===----------------------------------------------------------------------===*/
+
+#ifndef TWIST_LIB_RUNTIME_OPTIONS_H
+#define TWIST_LIB_RUNTIME_OPTIONS_H
+
+/* The value of option `name` at argv[*at], given as --name=VALUE or
+ * --name VALUE (then *at moves on); null if another argument stands there. */
+const char *twist_option_value(const char *name, int argc, char **argv,
+                               int *at);
+
+#endif /* TWIST_LIB_RUNTIME_OPTIONS_H */
