@@ -1,5 +1,4 @@
-//===- Pipelines.cpp - The order of passes on models
-//------------------------===//
+//===- Pipelines.cpp - The order of passes on models ----------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

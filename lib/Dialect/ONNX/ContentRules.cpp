@@ -1,5 +1,4 @@
-//===- ContentRules.cpp - Elements of tensors that hold sizes
-//---------------===//
+//===- ContentRules.cpp - Elements of tensors that hold sizes -------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -1,5 +1,4 @@
-//===- ShapeRules.cpp - Sizes of each op's results
-//--------------------------===//
+//===- ShapeRules.cpp - Sizes of each op's results ------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -1,5 +1,4 @@
-//===- SliceRange.cpp - What a Slice takes of one dimension
-//-----------------===//
+//===- SliceRange.cpp - What a Slice takes of one dimension ---------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

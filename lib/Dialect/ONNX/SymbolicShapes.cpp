@@ -1,5 +1,4 @@
-//===- SymbolicShapes.cpp - Sizes followed through a graph
-//------------------===//
+//===- SymbolicShapes.cpp - Sizes followed through a graph ----------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

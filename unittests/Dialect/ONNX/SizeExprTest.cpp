@@ -1,5 +1,4 @@
-//===- SizeExprTest.cpp - Polynomials of sizes
-//------------------------------===//
+//===- SizeExprTest.cpp - Polynomials of sizes ----------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -1,5 +1,4 @@
-//===- BindDims.cpp - Symbolic input dimensions become static
-//---------------===//
+//===- BindDims.cpp - Symbolic input dimensions become static -------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

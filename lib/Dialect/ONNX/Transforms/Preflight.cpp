@@ -1,5 +1,4 @@
-//===- Preflight.cpp - Every obstacle at once
-//-------------------------------===//
+//===- Preflight.cpp - Every obstacle at once -----------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -1,5 +1,4 @@
-//===- RefineShapes.cpp - Write down what symbolic sizes say
-//----------------===//
+//===- RefineShapes.cpp - Write down what symbolic sizes say --------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

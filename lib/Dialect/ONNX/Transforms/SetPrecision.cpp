@@ -1,5 +1,4 @@
-//===- SetPrecision.cpp - Compute in one floating-point type
-//----------------===//
+//===- SetPrecision.cpp - Compute in one floating-point type --------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -1,5 +1,4 @@
-//===- TypeNodes.cpp - Imported nodes become typed ops
-//----------------------===//
+//===- TypeNodes.cpp - Imported nodes become typed ops --------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
