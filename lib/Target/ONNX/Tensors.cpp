@@ -162,6 +162,20 @@ static bool isSmall(Type element, uint64_t bytes) {
   return bytes <= (isInteger ? kSmallIntegers : kSmallFloats);
 }
 
+/// Six-bit elements, one a number, as the stream of bits that raw_data has.
+template <typename Numbers>
+static std::string packSixBits(const Numbers &numbers) {
+  std::string bytes((numbers.size() * 6 + 7) / 8, '\0');
+  for (int i = 0; i < numbers.size(); ++i) {
+    size_t bit = size_t(i) * 6;
+    unsigned window = (numbers[i] & 63u) << (bit % 8);
+    bytes[bit / 8] |= static_cast<char>(window);
+    if (window > 255)
+      bytes[bit / 8 + 1] |= static_cast<char>(window >> 8);
+  }
+  return bytes;
+}
+
 /// Element values as they would lie in raw_data, from the typed fields.
 static std::string decodeFields(const pb::TensorProto &tensor, Type element,
                                 StringRef &storage) {
@@ -186,8 +200,10 @@ static std::string decodeFields(const pb::TensorProto &tensor, Type element,
     for (uint64_t value : tensor.uint64_data())
       append(value, weights::storedBits(element) == 32 ? 4 : 8);
   } else if (tensor.int32_data_size()) {
-    // One number an element; elements narrower than a byte are packed in one.
+    // One number an element, or a byte of elements of two or four bits.
     storage = "int32_data";
+    if (weights::storedBits(element) == 6)
+      return packSixBits(tensor.int32_data());
     unsigned width = std::clamp(weights::storedBits(element) / 8, 1u, 4u);
     for (int32_t value : tensor.int32_data())
       append(value, width);
@@ -331,6 +347,9 @@ static void encode(pb::TensorProto &tensor, ArrayRef<char> bytes, Type element,
     }
   };
   unsigned bits = weights::storedBits(element);
+  int64_t count = 1;
+  for (int64_t dim : tensor.dims())
+    count *= dim;
   Type real = element;
   if (auto complex = dyn_cast<ComplexType>(element))
     real = complex.getElementType();
@@ -343,7 +362,16 @@ static void encode(pb::TensorProto &tensor, ArrayRef<char> bytes, Type element,
   else if (storage == "uint64_data" && element.isUnsignedInteger() &&
            bits >= 32)
     each(uint64_t(), bits / 8, [&](uint64_t v) { tensor.add_uint64_data(v); });
-  else if (storage == "int32_data" && bits <= 32 && !real.isF32()) {
+  else if (storage == "int32_data" && bits == 6) {
+    for (size_t bit = 0; bit + 6 <= bytes.size() * 8; bit += 6) {
+      if (tensor.int32_data_size() == count)
+        break;
+      unsigned window = static_cast<unsigned char>(bytes[bit / 8]);
+      if (bit % 8 > 2)
+        window |= static_cast<unsigned char>(bytes[bit / 8 + 1]) << 8;
+      tensor.add_int32_data((window >> (bit % 8)) & 63);
+    }
+  } else if (storage == "int32_data" && bits <= 32 && !real.isF32()) {
     // Signed types narrower than 32 bits are sign-extended in the field.
     bool isSigned =
         element.isSignlessInteger() && bits >= 8 && !element.isInteger(1);

@@ -104,7 +104,7 @@ def numbers():
     names = ["FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "BOOL", "FLOAT16",
              "DOUBLE", "UINT32", "UINT64", "COMPLEX64", "COMPLEX128", "BFLOAT16",
              "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "UINT4", "INT4",
-             "FLOAT4E2M1", "FLOAT8E8M0", "UINT2", "INT2"]
+             "FLOAT4E2M1", "FLOAT8E8M0", "UINT2", "INT2", "FLOAT6E2M3", "FLOAT6E3M2"]
     tensors = []
     for name in names:
         kind = T.DataType.Value(name)
@@ -129,7 +129,10 @@ def numbers():
                           "UINT16": ("int32_data", "<u2"), "FLOAT16": ("int32_data", "<u2"),
                           "BFLOAT16": ("int32_data", "<u2")}
             field, form = as_numbers.get(name, ("int32_data", "<u1"))
-            getattr(typed, field).extend(np.frombuffer(raw, form).tolist())
+            if name.startswith("FLOAT6"):
+                typed.int32_data.extend(rng.integers(0, 64, count).tolist())
+            else:
+                getattr(typed, field).extend(np.frombuffer(raw, form).tolist())
             if "float" in field or "double" in field:  # NaN payloads change on the way through Python
                 clean = np.nan_to_num(np.frombuffer(raw, form)) * 0 + np.arange(1, 1 + len(raw) // int(form[-1]))
                 del getattr(typed, field)[:]
