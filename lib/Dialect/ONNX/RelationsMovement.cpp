@@ -263,7 +263,8 @@ void GatherNDOp::declareRelations(Relations &relations) {
   }
 }
 
-// The first `depth` dimensions of data are indexed, the others go through.
+// The first `depth` dimensions of data are indexed, the others go through; the
+// rows of updates go to rows known at run time.
 void ScatterNDOp::declareRelations(Relations &relations) {
   int64_t rank = rankOf(getData()), indexRank = rankOf(getIndices());
   int64_t depth = sizeOf(getIndices(), indexRank - 1);
@@ -275,8 +276,10 @@ void ScatterNDOp::declareRelations(Relations &relations) {
   for (int64_t dim = depth; dim < rank; ++dim)
     relations.same(operandDim(2, dim - depth + indexRank - 1),
                    resultDim(0, dim));
-  for (int64_t dim = 0; dim < indexRank - 1; ++dim)
+  for (int64_t dim = 0; dim < indexRank - 1; ++dim) {
     relations.same(operandDim(1, dim), operandDim(2, dim));
+    relations.barrier(operandDim(2, dim), "it is scattered at run time");
+  }
   relations.barrier(operandDim(1, indexRank - 1), "it holds indices");
 }
 

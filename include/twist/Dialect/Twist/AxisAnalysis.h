@@ -141,6 +141,9 @@ public:
   /// The inputs and outputs paired as state, (argument number, result number).
   llvm::ArrayRef<std::pair<unsigned, unsigned>> statePairs() const;
 
+  /// As the pass twist-print-dimensions.
+  void printDimensions(llvm::raw_ostream &os) const;
+
   struct Impl;
   const Impl &implementation() const { return *impl; }
 

@@ -212,3 +212,35 @@ SmallVector<AxisPlace> AxisAnalysis::placesOf(OpOperand &operand,
                                               int64_t dim) const {
   return impl->placesOf(operand.get(), impl->graph.viewOf(operand, 0), dim);
 }
+
+void AxisAnalysis::printDimensions(llvm::raw_ostream &os) const {
+  const AxisGraph &graph = impl->graph;
+  func::FuncOp function = graph.function;
+  llvm::MapVector<Node, unsigned> numbers;
+  auto print = [&](StringRef title, unsigned number, ArrayRef<Node> dims) {
+    for (auto [dim, root] : llvm::enumerate(dims))
+      for (auto &[atom, place] : graph.trees.places(root)) {
+        unsigned id = numbers.insert({atom, numbers.size()}).first->second;
+        os << title << " " << number << " dim " << dim << ": class " << id
+           << " offset " << place.offset << " outer " << place.outer
+           << " units " << place.units << " inner " << place.inner << "\n";
+      }
+  };
+  for (BlockArgument argument : function.getArguments())
+    print("input", argument.getArgNumber(), graph.dims(argument, 0));
+  Operation *end = function.getBody().front().getTerminator();
+  for (OpOperand &result : end->getOpOperands())
+    print("output", result.getOperandNumber(),
+          graph.dims(result.get(), graph.viewOf(result, 0)));
+  for (auto [atom, id] : numbers) {
+    for (const AxisGraph::Sink &sink : graph.sinks)
+      if (llvm::is_contained(graph.trees.atoms(sink.node), atom)) {
+        os << "summed class " << id << "\n";
+        break;
+      }
+    for (const AxisGraph::Barrier &barrier : graph.barriers)
+      if (barrier.op != function && barrier.op != end &&
+          llvm::is_contained(graph.trees.atoms(barrier.node), atom))
+        os << "refused class " << id << ": " << barrier.text << "\n";
+  }
+}

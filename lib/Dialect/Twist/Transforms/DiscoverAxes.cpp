@@ -12,6 +12,7 @@
 
 namespace twist::axes {
 #define GEN_PASS_DEF_TWISTDISCOVERAXES
+#define GEN_PASS_DEF_TWISTPRINTDIMENSIONS
 #include "twist/Dialect/Twist/Transforms/Passes.h.inc"
 } // namespace twist::axes
 
@@ -129,6 +130,23 @@ struct DiscoverAxesPass : axes::impl::TwistDiscoverAxesBase<DiscoverAxesPass> {
     for (const Gate &gate : gates)
       gate.create();
     return success();
+  }
+};
+} // namespace
+
+namespace {
+struct PrintDimensionsPass
+    : axes::impl::TwistPrintDimensionsBase<PrintDimensionsPass> {
+  void runOnOperation() override {
+    for (auto function : getOperation().getOps<func::FuncOp>()) {
+      if (function.isExternal())
+        continue;
+      FailureOr<AxisAnalysis> analysis = AxisAnalysis::compute(function);
+      if (failed(analysis))
+        return signalPassFailure();
+      analysis->printDimensions(llvm::outs());
+    }
+    markAllAnalysesPreserved();
   }
 };
 } // namespace
