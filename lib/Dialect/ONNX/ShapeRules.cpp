@@ -584,11 +584,10 @@ MaybeDims twist::onnx::inferDims(const ShapeState &state, OpResult result) {
             ReduceMaxOp, ReduceMeanOp, ReduceMinOp, ReduceProdOp, ReduceSumOp,
             ReduceSumSquareOp>(
           [&](auto op) { return reduceByOperand(rule, op); })
-      .Case<ArgMaxOp, ArgMinOp>(
-          [&](auto op) {
-            SmallVector<int64_t> axis{static_cast<int64_t>(op.getAxis())};
-            return rule.reduce(op.getData(), axis, true, op.getKeepdims());
-          })
+      .Case<ArgMaxOp, ArgMinOp>([&](auto op) {
+        SmallVector<int64_t> axis{static_cast<int64_t>(op.getAxis())};
+        return rule.reduce(op.getData(), axis, true, op.getKeepdims());
+      })
       .Case<SizeOp>([&](auto) { return MaybeDims(Dims{}); })
       .Case<MatMulOp, GemmOp, EinsumOp, ReshapeOp, FlattenOp, TransposeOp,
             SqueezeOp, UnsqueezeOp, ConcatOp, SplitOp, SliceOp, PadOp, ExpandOp,
