@@ -6,7 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Lowering.h"
+#include "Gather.h"
 
 using namespace twist;
 using namespace twist::lowering;
@@ -72,6 +72,7 @@ private:
     return own < 0 ? Size() : l.sizeOf(operand, own);
   }
   Size broadcastSize(int64_t d);
+  void extendBounded(int64_t d);
   void collapse();
   bool collapses(Value operand, const ReassociationIndices &group, bool &full);
   /// The scalar all elements of `operand` have, or null.
@@ -86,6 +87,28 @@ private:
   Sizes expanded; // sizes to expand the result to, if the op was collapsed
 };
 } // namespace
+
+/// A table of 1024 rows cut to n has min(n, 1024) of them. Met by a dimension
+/// of size n, the model can only mean n: the table's dimension is read as n, at
+/// positions that stay inside it, and is not taken for one that broadcasts.
+void Broadcast::extendBounded(int64_t d) {
+  Size plain;
+  for (Value operand : operands)
+    if (Size size = sizeAlong(operand, d);
+        size && !constantOf(size) && l.sizes.same(size, l.sizes.unbounded(size)))
+      plain = size;
+  if (!plain)
+    return;
+  for (Value &operand : operands) {
+    Size size = sizeAlong(operand, d);
+    if (!size || constantOf(size) || l.sizes.same(size, plain) ||
+        !l.sizes.same(l.sizes.unbounded(size), plain))
+      continue;
+    operand = gatherComputed(
+        l, operand, d - (rank - rankOf(operand)), plain,
+        [](ImplicitLocOpBuilder &, Value i) { return i; });
+  }
+}
 
 Size Broadcast::broadcastSize(int64_t d) {
   Size result = l.sizes.constant(1);
@@ -208,8 +231,10 @@ Value Broadcast::prepare(Value operand, AffineMap &map) {
 }
 
 Value Broadcast::build(bool wide, Type element, Lowering::Body body) {
-  for (int64_t d = 0; d < rank; ++d)
+  for (int64_t d = 0; d < rank; ++d) {
+    extendBounded(d);
     out.push_back(broadcastSize(d));
+  }
   collapse();
   SmallVector<Value> prepared, arguments(operands.size());
   SmallVector<AffineMap> maps;

@@ -392,13 +392,11 @@ LogicalResult Lowering::lowerOp(Operation &op, unsigned &numLowered) {
   if (it == table.end() || !isa_and_present<onnx::ONNXDialect>(op.getDialect()))
     return op.emitError() << "'" << name
                           << "' cannot be compiled: it has no lowering";
-  for (Value operand : op.getOperands()) {
-    if (failed(checkType(&op, operand.getType(), "an operand")))
+  // What made an operand may have failed, and said so.
+  for (Value operand : op.getOperands())
+    if (!values.contains(operand) ||
+        failed(checkType(&op, operand.getType(), "an operand")))
       return failure();
-    // What made it has failed and said so.
-    if (!values.contains(operand))
-      return failure();
-  }
   for (Value result : op.getResults())
     if (!result.use_empty() &&
         failed(checkType(&op, result.getType(), "a result")))

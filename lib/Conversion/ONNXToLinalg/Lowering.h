@@ -70,6 +70,8 @@ public:
   bool same(Size lhs, Size rhs);
   /// Whether lhs < rhs, = or > for all arguments; nullopt if not known.
   std::optional<int> compare(Size lhs, Size rhs);
+  /// The size if no bound cuts it off: min(n, 1024) is n, max(n, 0) is n.
+  Size unbounded(Size size);
   /// Known not to be negative.
   bool isNonNegative(Size size);
 

@@ -172,13 +172,17 @@ Size SizeArithmetic::ceilDiv(Size lhs, Size rhs) {
   return floorDiv(add(lhs, sub(rhs, constant(1))), rhs);
 }
 Size SizeArithmetic::min(Size lhs, Size rhs) {
-  if (std::optional<int> order = compare(lhs, rhs))
-    return *order < 0 ? lhs : rhs;
+  if (isNonNegative(sub(rhs, lhs)))
+    return lhs;
+  if (isNonNegative(sub(lhs, rhs)))
+    return rhs;
   return binary<arith::MinSIOp>(lhs, rhs);
 }
 Size SizeArithmetic::max(Size lhs, Size rhs) {
-  if (std::optional<int> order = compare(lhs, rhs))
-    return *order < 0 ? rhs : lhs;
+  if (isNonNegative(sub(rhs, lhs)))
+    return rhs;
+  if (isNonNegative(sub(lhs, rhs)))
+    return lhs;
   return binary<arith::MaxSIOp>(lhs, rhs);
 }
 Size SizeArithmetic::select(Value condition, Size lhs, Size rhs) {
@@ -244,4 +248,25 @@ Value SizeArithmetic::toValue(Size size) {
   if (std::optional<int64_t> value = constantOf(size))
     return arith::ConstantIndexOp::create(b, *value);
   return cast<Value>(size);
+}
+
+Size SizeArithmetic::unbounded(Size size) {
+  Polynomial result;
+  for (auto &[monomial, coefficient] : polynomialOf(size)) {
+    Polynomial term = {{{}, coefficient}};
+    for (unsigned i : monomial) {
+      Polynomial factor = {{{i}, 1}};
+      Operation *op = atoms[i].getDefiningOp();
+      if (isa_and_present<arith::MinSIOp, arith::MaxSIOp>(op)) {
+        Value lhs = op->getOperand(0), rhs = op->getOperand(1);
+        if (getConstantIntValue(lhs))
+          std::swap(lhs, rhs);
+        if (getConstantIntValue(rhs))
+          factor = polynomialOf(unbounded(lhs));
+      }
+      term = multiply(term, factor);
+    }
+    result = combine(result, term, 1);
+  }
+  return materialise(result);
 }
