@@ -61,7 +61,7 @@ def CPU_PackedWeightOp : CPU_Op<"packed_weight", [Pure]> {
 
     ```mlir
     %w = cpu.packed_weight <@m at 128 as tensor<4x96xf32>> of tensor<4x96xf32>
-           by <affine_map<(n, k) -> (k, n)>, 48> : tensor<2x4x48xf32>
+           by <(n, k) -> (k, n), 48> : tensor<2x4x48xf32>
     ```
   }];
   let arguments = (ins CPU_ViewAttr:$view, TypeAttr:$unpacked,

@@ -26,16 +26,16 @@ def descriptor(array):
 
 
 class Library:
-    """The functions of `text`, after `before` and the kernel passes."""
+    """The functions of `text`, after the kernel passes (or those given)."""
 
-    def __init__(self, text, before=(), options="", march="native", keep=None):
+    def __init__(self, text, passes=KERNELS, options="", march="native", keep=None):
         folder = keep or tempfile.mkdtemp()
         source, lowered, ir, shared = (os.path.join(folder, "k" + end)
                                        for end in (".mlir", ".llvm.mlir", ".ll", ".so"))
         with open(source, "w") as file:
             file.write(text)
-        passes = [p.format(options="=" + options if options else "") for p in KERNELS]
-        subprocess.run(["twist-opt", source, "-o", lowered, *before, *passes], check=True)
+        passes = [p.replace("{options}", "=" + options if options else "") for p in passes]
+        subprocess.run(["twist-opt", source, "-o", lowered, *passes], check=True)
         subprocess.run(["mlir-translate", "--mlir-to-llvmir", lowered, "-o", ir], check=True)
         subprocess.run(["clang", "-O3", f"-march={march}", "-mprefer-vector-width=512",
                         "-Wno-override-module", "-shared", "-fPIC", ir, "-o", shared, "-lm"],
@@ -55,3 +55,9 @@ class Library:
             else:
                 pointers.append(ctypes.c_int64(argument))
         getattr(self.library, "_mlir_ciface_" + name)(*pointers)
+
+
+def has(feature):
+    """Whether this machine's processor has a feature, by /proc/cpuinfo's name."""
+    with open("/proc/cpuinfo") as file:
+        return feature in file.read().split()

@@ -1,0 +1,94 @@
+"""Contractions on tensors, through cpu-form-contractions and bufferisation, against numpy's einsum."""
+import numpy as np
+
+from harness import Library
+
+BEFORE = ["-pass-pipeline=builtin.module(func.func(cpu-form-contractions{vector-bits=VECTOR}),canonicalize,cse,"
+          "one-shot-bufferize{bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map},"
+          "canonicalize,buffer-results-to-out-params{modify-public-functions hoist-static-allocs hoist-dynamic-allocs},"
+          "cpu-lower-kernels{vector-bits=VECTOR},cpu-expand-math,cpu-launch-to-loops,canonicalize,cse,cpu-llvm)"]
+NUMPY = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "i8": np.int8, "i32": np.int32}
+SIZES = {"b": 3, "h": 2, "m": 19, "n": 37, "k": 23, "j": 5, "u": 1, "o": 64}
+STATIC = "ou"
+
+
+def tensor(dims, element):
+    sizes = "".join((str(SIZES[d]) if d in STATIC else "?") + "x" for d in dims)
+    return f"tensor<{sizes}{element}>"
+
+
+def function(name, spec, element, out):
+    """The einsum as a linalg.generic; the columns' bias and a residual are added behind it."""
+    x, rest = spec.split(",")
+    y, z = rest.split("->")
+    loops = sorted(set(x + y))
+    kinds = ", ".join('"parallel"' if d in z else '"reduction"' for d in loops)
+    maps = [f"affine_map<({','.join(loops)})->({','.join(t)})>" for t in (x, y, z)]
+    floating = out[0] == "f"
+    widen = "" if element == out else (f"%xw = arith.ext{'f' if floating else 'si'} %x : {element} to {out}\n"
+                                       f"%yw = arith.ext{'f' if floating else 'si'} %y : {element} to {out}\n")
+    a, c = ("%xw", "%yw") if widen else ("%x", "%y")
+    kind = "f" if floating else "i"
+    sizes, lines = [], []
+    for d in z:
+        if d in STATIC:
+            continue
+        source, dims = ("%a", x) if d in x else ("%b", y)
+        lines.append(f"%c{d} = arith.constant {dims.index(d)} : index\n"
+                     f"%d{d} = tensor.dim {source}, %c{d} : {tensor(dims, element)}")
+        sizes.append("%d" + d)
+    t, identity = tensor(z, out), f"affine_map<({','.join(z)})->({','.join(z)})>"
+    return f"""
+func.func @{name}(%a: {tensor(x, element)}, %b: {tensor(y, element)}, %r: {t}) -> {t} attributes {{llvm.emit_c_interface}} {{
+  {chr(10).join(lines)}
+  %zero = arith.constant {'0.0' if floating else '0'} : {out}
+  %e = tensor.empty({', '.join(sizes)}) : {t}
+  %f = linalg.fill ins(%zero : {out}) outs(%e : {t}) -> {t}
+  %p = linalg.generic {{indexing_maps = [{', '.join(maps)}], iterator_types = [{kinds}]}}
+      ins(%a, %b : {tensor(x, element)}, {tensor(y, element)}) outs(%f : {t}) {{
+  ^bb0(%x: {element}, %y: {element}, %o: {out}):
+    {widen}
+    %m = arith.mul{kind} {a}, {c} : {out}
+    %s = arith.add{kind} %o, %m : {out}
+    linalg.yield %s : {out}
+  }} -> {t}
+  %q = linalg.generic {{indexing_maps = [{identity}, {identity}, {identity}],
+      iterator_types = [{', '.join(['"parallel"'] * len(z))}]}} ins(%p, %r : {t}, {t}) outs(%e : {t}) {{
+  ^bb0(%x: {out}, %y: {out}, %o: {out}):
+    %s = arith.add{kind} %x, %y : {out}
+    linalg.yield %s : {out}
+  }} -> {t}
+  return %q : {t}
+}}"""
+
+
+SPECS = ["mk,kn->mn", "mk,nk->mn", "km,kn->mn", "kn,mk->mn", "bmk,bkn->bmn", "bhmk,bhnk->bhmn", "bmhk,bnhk->bhmn",
+         "bhmk,bnhk->bmhn", "bmk,kn->bmn", "hmk,bkn->bhmn", "bmk,bko->bmo", "mk,ko->mo", "mk,ku->mu", "uk,kn->un",
+         "k,kn->n", "mk,k->m", "mjk,jkn->mn", "bmk,bmk->bm", "m,n->mn", "bhmk,hkn->bhmn"]
+
+
+def main():
+    kinds = [("f32", "f32"), ("f64", "f64"), ("f16", "f32"), ("i8", "i32")]
+    cases = [(f"c{i}_{element}", spec, element, out) for i, spec in enumerate(SPECS)
+             for element, out in (kinds if i < 3 else kinds[:1 + i % 2])]
+    text = "".join(function(*case) for case in cases)
+    for bits, march in ((256, "haswell"), (512, "native")):
+        from harness import has
+        if bits == 512 and not has("avx512f"):
+            continue
+        library = Library(text, passes=[p.replace("VECTOR", str(bits)) for p in BEFORE], march=march)
+        rng = np.random.default_rng(1)
+        for name, spec, element, out in cases:
+            x, y, z = spec.replace("->", ",").split(",")
+            make = lambda t, kind: (rng.integers(-9, 9, [SIZES[d] for d in t]) if kind[0] == "i" else
+                                    rng.standard_normal([SIZES[d] for d in t])).astype(NUMPY[kind])
+            a, b, r = make(x, element), make(y, element), make(z, out)
+            got = np.full(r.shape, 77, NUMPY[out])
+            library(name, a, b, r, got)
+            want = np.einsum(spec, a.astype(np.float64), b.astype(np.float64)) + r
+            bound = 0 if out[0] == "i" else 400 * np.finfo(NUMPY[out]).eps
+            assert abs(got - want).max() <= bound, (name, spec, abs(got - want).max())
+    print(f"{len(cases)} contractions agree")
+
+
+main()

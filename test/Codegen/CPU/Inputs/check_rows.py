@@ -1,0 +1,62 @@
+"""Softmax, the norms and gather against numpy in f64."""
+import os
+
+import numpy as np
+
+from harness import Library, has
+
+rng = np.random.default_rng(4)
+
+
+def softmax(x, axis):
+    e = np.exp(x.astype("d") - x.max(axis, keepdims=True).astype("d"))
+    return e / e.sum(axis, keepdims=True)
+
+
+def close(got, want, what):
+    bound = 64 * np.finfo(got.dtype).eps * max(1, abs(want).max(initial=0))
+    assert abs(got.astype("d") - want).max(initial=0) <= bound, what
+
+
+def check(library, m, n):
+    x = 5 * rng.standard_normal((m, n))
+    for name, t, axis in (("softmax", "f", 1), ("softmax0", "d", 0), ("softmax16", "e", 1)):
+        y = np.zeros((m, n), t)
+        library(name, x.astype(t), y)
+        close(y, softmax(x.astype(t), axis), (name, m, n))
+    s, b = rng.standard_normal(n), rng.standard_normal(n)
+    single, y = x.astype("f"), np.zeros((m, n), "f")
+    library("layer", single, s.astype("f"), b.astype("f"), y)
+    centred = single.astype("d") - single.mean(1, keepdims=True, dtype="d")
+    close(y, centred / np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5) * s + b, ("layer", m, n))
+    y = np.zeros((m, n))
+    library("rms", x, s, y)
+    close(y, x / np.sqrt((x * x).mean(1, keepdims=True) + 1e-5) * s, ("rms", m, n))
+    # Indices beyond the data are kept inside.
+    i = rng.integers(-m - 3, m + 3, (3, 7))
+    y = np.zeros((3, 7, n), "f")
+    library("gather", single, i, y)
+    assert (y == single[np.clip(np.where(i < 0, i + m, i), 0, m - 1)]).all()
+    i, bytes_ = rng.integers(-n, n, 11).astype("i"), x.astype(np.int8)
+    y = np.zeros((m, 11), np.int8)
+    library("gather1", bytes_, i, y)
+    assert (y == bytes_[:, i]).all()
+
+
+def main():
+    with open(os.path.join(os.path.dirname(__file__), "rows.mlir")) as file:
+        text = file.read()
+    for bits, march in ((256, "haswell"), (512, "native")):
+        if bits == 512 and not has("avx512f"):
+            continue
+        library = Library(text, options=f"vector-bits={bits}", march=march)
+        for m, n in ((3, 5), (40, 77), (1, 1), (129, 1000), (5, 4000), (64, 16)):
+            check(library, m, n)
+        # Masked rows stay finite where something is kept.
+        x, y = np.array([[-np.inf, 1, -np.inf, 1]], "f"), np.zeros((1, 4), "f")
+        library("softmax", x, y)
+        assert (y == [[0, 0.5, 0, 0.5]]).all()
+    print("rows agree")
+
+
+main()

@@ -1,0 +1,97 @@
+// RUN: twist-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(cpu-form-contractions),canonicalize,cse)' | FileCheck %s
+// RUN: twist-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(cpu-form-contractions{vector-bits=256}),canonicalize,cse)' | FileCheck %s --check-prefix=AVX2
+
+// A weight is packed when compiled; bias and activation follow in the epilogue.
+// CHECK-LABEL: @linear
+// CHECK: %[[W:.*]] = cpu.packed_weight <@m at 64 as tensor<8x96xf32>> of tensor<8x96xf32> by <{{.*}}, 48> : tensor<2x8x48xf32>
+// CHECK: %[[Y:.*]] = cpu.gemm(%{{.*}}, %[[W]], %{{.*}}) into
+// CHECK-SAME: panel = 48
+// CHECK: ^bb0(%[[ACC:.*]]: f32, %[[B:.*]]: f32):
+// CHECK-NEXT: %[[S:.*]] = arith.addf %[[ACC]], %[[B]]
+// CHECK-NEXT: %[[T:.*]] = math.tanh %[[S]]
+// CHECK-NEXT: cpu.yield %[[T]]
+// CHECK: return %[[Y]]
+// AVX2-LABEL: @linear
+// AVX2: cpu.packed_weight {{.*}} 16> : tensor<6x8x16xf32>
+weights.source @m from "m.onnx"
+func.func @linear(%x: tensor<?x8xf32>, %bias: tensor<96xf32>) -> tensor<?x96xf32> {
+  %w = weights.load <@m at 64 as tensor<8x96xf32>> : tensor<8x96xf32>
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0.0 : f32
+  %d = tensor.dim %x, %c0 : tensor<?x8xf32>
+  %e = tensor.empty(%d) : tensor<?x96xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?x96xf32>) -> tensor<?x96xf32>
+  %m = linalg.matmul ins(%x, %w : tensor<?x8xf32>, tensor<8x96xf32>) outs(%f : tensor<?x96xf32>) -> tensor<?x96xf32>
+  %b = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]} ins(%m, %bias : tensor<?x96xf32>, tensor<96xf32>) outs(%e : tensor<?x96xf32>) {
+  ^bb0(%a: f32, %c: f32, %o: f32):
+    %s = arith.addf %a, %c : f32
+    linalg.yield %s : f32
+  } -> tensor<?x96xf32>
+  %t = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]} ins(%b : tensor<?x96xf32>) outs(%e : tensor<?x96xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %s = math.tanh %a : f32
+    linalg.yield %s : f32
+  } -> tensor<?x96xf32>
+  return %t : tensor<?x96xf32>
+}
+
+// -----
+
+// Scores: both transpositions are read through, the keys are packed at run time.
+// CHECK-LABEL: @scores
+// CHECK-NOT: linalg.transpose
+// CHECK: cpu.pack %{{.*}} into %{{.*}} by <{{.*}}, 48>
+// CHECK: cpu.gemm
+// CHECK-SAME: batch = 2
+// CHECK-NOT: linalg
+func.func @scores(%q: tensor<?x?x4x8xf32>, %k: tensor<?x?x4x8xf32>, %s0: index, %s1: index, %s2: index, %n: index) -> tensor<?x?x?xf32> {
+  %zero = arith.constant 0.0 : f32
+  %eq = tensor.empty(%s0, %s1) : tensor<?x4x?x8xf32>
+  %tq = linalg.transpose ins(%q : tensor<?x?x4x8xf32>) outs(%eq : tensor<?x4x?x8xf32>) permutation = [0, 2, 1, 3]
+  %ek = tensor.empty(%s0, %s2) : tensor<?x4x8x?xf32>
+  %tk = linalg.transpose ins(%k : tensor<?x?x4x8xf32>) outs(%ek : tensor<?x4x8x?xf32>) permutation = [0, 2, 3, 1]
+  %cq = tensor.collapse_shape %tq [[0, 1], [2], [3]] : tensor<?x4x?x8xf32> into tensor<?x?x8xf32>
+  %ck = tensor.collapse_shape %tk [[0, 1], [2], [3]] : tensor<?x4x8x?xf32> into tensor<?x8x?xf32>
+  %e = tensor.empty(%n, %s1, %s2) : tensor<?x?x?xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?x?x?xf32>) -> tensor<?x?x?xf32>
+  %m = linalg.batch_matmul ins(%cq, %ck : tensor<?x?x8xf32>, tensor<?x8x?xf32>) outs(%f : tensor<?x?x?xf32>) -> tensor<?x?x?xf32>
+  return %m : tensor<?x?x?xf32>
+}
+
+// -----
+
+// Few contiguous columns are read where they are; the result is transposed as it is stored.
+// CHECK-LABEL: @values
+// CHECK-NOT: cpu.pack
+// CHECK: cpu.gemm(%arg0, %arg1) into {{.*}} -> tensor<16x4x8xf32>
+// CHECK-NOT: linalg.transpose
+func.func @values(%p: tensor<4x16x16xf32>, %v: tensor<4x16x8xf32>) -> tensor<16x4x8xf32> {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<4x16x8xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<4x16x8xf32>) -> tensor<4x16x8xf32>
+  %m = linalg.batch_matmul ins(%p, %v : tensor<4x16x16xf32>, tensor<4x16x8xf32>) outs(%f : tensor<4x16x8xf32>) -> tensor<4x16x8xf32>
+  %t = tensor.empty() : tensor<16x4x8xf32>
+  %r = linalg.transpose ins(%m : tensor<4x16x8xf32>) outs(%t : tensor<16x4x8xf32>) permutation = [1, 0, 2]
+  return %r : tensor<16x4x8xf32>
+}
+
+// -----
+
+// A product that two ops read keeps its own buffer.
+// CHECK-LABEL: @shared
+// CHECK: %[[Y:.*]] = cpu.gemm
+// CHECK: cpu.yield
+// CHECK: linalg.generic {{.*}} ins(%[[Y]]
+// CHECK: return %[[Y]]
+func.func @shared(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> (tensor<4x8xf32>, tensor<4x8xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<4x8xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<4x8xf32>) -> tensor<4x8xf32>
+  %m = linalg.matmul ins(%x, %w : tensor<4x8xf32>, tensor<8x8xf32>) outs(%f : tensor<4x8xf32>) -> tensor<4x8xf32>
+  %t = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]} ins(%m : tensor<4x8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %s = math.tanh %a : f32
+    linalg.yield %s : f32
+  } -> tensor<4x8xf32>
+  return %m, %t : tensor<4x8xf32>, tensor<4x8xf32>
+}

@@ -1,0 +1,45 @@
+// RUN: twist-opt %s -cpu-lower-kernels -canonicalize -cse | FileCheck %s
+
+// Two equal ops share one kernel; its partition depends on sizes only.
+// CHECK-LABEL: func.func @twice(
+// CHECK-SAME: %[[X:.*]]: memref<?x?xf32>, %[[Y:.*]]: memref<?x?xf32>)
+// CHECK: memref.dim
+// CHECK: cpu.launch @kernel_0(%[[N:.*]]) %[[X]], %[[Y]] : memref<?x?xf32>, memref<?x?xf32>
+// CHECK: cpu.launch @kernel_0(%{{.*}}) %[[Y]], %[[X]]
+// CHECK-NOT: linalg
+func.func @twice(%x: memref<?x?xf32>, %y: memref<?x?xf32>) {
+  linalg.exp ins(%x : memref<?x?xf32>) outs(%y : memref<?x?xf32>)
+  linalg.exp ins(%y : memref<?x?xf32>) outs(%x : memref<?x?xf32>)
+  return
+}
+
+// CHECK-LABEL: func.func @gemm(
+// CHECK: cpu.launch @kernel_1
+func.func @gemm(%x: memref<64x32xf32>, %w: memref<2x32x48xf32>, %y: memref<64x96xf32>) {
+  cpu.gemm(%x, %w) into %y {accumulator = f32, batch = 0 : i64, rows = 1 : i64, panel = 48 : i64,
+      indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>]}
+      : (memref<64x32xf32>, memref<2x32x48xf32>, memref<64x96xf32>) -> () {
+  ^bb0(%acc: f32):
+    cpu.yield %acc : f32
+  }
+  return
+}
+// Both loops are one run: whole vectors, then a masked rest.
+// CHECK-LABEL: func.func private @kernel_0(
+// CHECK: scf.for
+// CHECK: vector.load {{.*}} vector<16xf32>
+// CHECK: math.exp {{.*}} : vector<16xf32>
+// CHECK: vector.store
+// CHECK: vector.create_mask
+// CHECK: vector.maskedload
+// CHECK: vector.maskedstore
+
+// An 8 x 48 block: 24 accumulators over k.
+// CHECK-LABEL: func.func private @kernel_1(
+// CHECK: %{{.*}}:24 = scf.for
+// CHECK-COUNT-3: vector.load {{.*}} vector<16xf32>
+// CHECK: memref.prefetch
+// CHECK-COUNT-24: vector.fma
+// CHECK: scf.yield
+// CHECK-NOT: maskedstore
+// CHECK: return
