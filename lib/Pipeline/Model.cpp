@@ -73,7 +73,9 @@ twist::loadModelWithTicket(StringRef path, StringRef ticketPath,
 LogicalResult twist::sliceModel(ModuleOp module,
                                 const axes::SliceOptions &options,
                                 axes::SliceReport &report) {
-  if (failed(axes::slice(module, options, report)) || failed(mlir::verify(module)))
+  module.getContext()->getOrLoadDialect<weights::WeightsDialect>();
+  if (failed(axes::slice(module, options, report)) ||
+      failed(mlir::verify(module)))
     return failure();
   return runPipeline(module, "onnx-refine-shapes");
 }

@@ -7,6 +7,7 @@
 
 #include "twist/Pipeline/Verify.h"
 
+#include "twist/Dialect/Weights/Weights.h"
 #include "twist/Pipeline/Compile.h"
 
 #include "mlir/IR/OwningOpRef.h"
@@ -83,6 +84,8 @@ FailureOr<std::vector<proof::Verdict>> twist::proveSlice(
     ModuleOp gated, ModuleOp sliced, const axes::SliceOptions &options,
     const axes::SliceReport &report, const proof::InputOptions &inputs,
     const proof::Compiler &compile) {
+  // Tensors of inputs and outputs are read through views.
+  gated.getContext()->getOrLoadDialect<weights::WeightsDialect>();
   OwningOpRef<ModuleOp> masked = gated.clone();
   axes::GateCounts gates;
   int64_t elements = 0;

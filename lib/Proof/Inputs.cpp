@@ -13,6 +13,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/SmallPtrSet.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <cmath>
 #include <numbers>
@@ -69,13 +70,18 @@ public:
           values[factor.atom.getValue()] =
               dim == 0 && !firstUsed ? (firstUsed = true, kFirst)
                                      : kOthers[used++ % std::size(kOthers)];
+    for (const onnx::SizeExpr::Term &term : expr.terms())
+      for (const onnx::SizeExpr::Factor &factor : term.factors)
+        seen.insert(factor.atom.getValue());
     return expr.substitute(context, values).constant().value_or(1);
   }
+  bool wasSeen(StringRef name) const { return seen.contains(name); }
 
 private:
   static constexpr int64_t kFirst = 2;
   static constexpr int64_t kOthers[] = {7, 5, 3, 4};
   llvm::StringMap<int64_t> values;
+  llvm::StringSet<> seen;
   bool firstUsed = false;
   unsigned used = 0;
 };
@@ -156,5 +162,9 @@ twist::proof::randomInputs(ModuleOp module, const InputOptions &options) {
     store(values, tensor);
     inputs.push_back(std::move(tensor));
   }
+  for (const auto &dim : options.dims)
+    if (!sizes.wasSeen(dim.first()))
+      return function.emitError()
+             << "no input has a dimension '" << dim.first() << "'";
   return inputs;
 }

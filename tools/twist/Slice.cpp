@@ -76,11 +76,7 @@ static LogicalResult prove(ModuleOp gated, ModuleOp sliced,
   if (failed(verdicts))
     return failure();
   proof::print(*verdicts, llvm::outs());
-  for (const proof::Verdict &verdict : *verdicts)
-    if (!verdict.holds)
-      return gated.emitError()
-             << "the proof '" << verdict.proof << "' fails; nothing is written";
-  return success();
+  return proof::require(*verdicts, gated.getLoc());
 }
 
 int twist::tools::sliceMain(int argc, char **argv) {

@@ -56,7 +56,8 @@ struct InputOptions {
 
 /// Inputs for the main function of a normalised module: floats are normal;
 /// integers that reach the indices of a lookup are rows of the smallest table,
-/// other integers and bools are a mask, ones with some zeros at row ends.
+/// other integers and bools are a mask, ones with some zeros at row ends. Sizes
+/// for a name that no input has are an error.
 mlir::FailureOr<std::vector<HostTensor>>
 randomInputs(mlir::ModuleOp module, const InputOptions &options);
 
@@ -116,6 +117,10 @@ struct ProofModels {
 mlir::FailureOr<std::vector<Verdict>> prove(const ProofModels &models,
                                             const InputOptions &inputs,
                                             const Compiler &compile);
+
+/// Reports the first statement that does not hold at `loc`.
+llvm::LogicalResult require(llvm::ArrayRef<Verdict> verdicts,
+                            mlir::Location loc);
 
 /// Prints a table, one statement a line.
 void print(llvm::ArrayRef<Verdict> verdicts, llvm::raw_ostream &os);

@@ -15,6 +15,10 @@ namespace twist::onnx {
 class ONNXDialect;
 } // namespace twist::onnx
 
+namespace twist::weights {
+class WeightsDialect;
+} // namespace twist::weights
+
 namespace twist::axes {
 
 #define GEN_PASS_DECL

@@ -142,7 +142,7 @@ def TwistSlice : Pass<"twist-slice", "::mlir::ModuleOp"> {
     %h = onnx.MatMul %x, %up : (tensor<?x2xf32>, tensor<2x2xf32>) -> tensor<?x2xf32>
     ```
   }];
-  let dependentDialects = ["::twist::onnx::ONNXDialect"];
+  let dependentDialects = ["::twist::onnx::ONNXDialect", "::twist::weights::WeightsDialect"];
   let options = [
     ListOption<"state", "state", "std::string",
                "input=output pairs that hold state; `*` stands for any text">

@@ -1,0 +1,129 @@
+//===- VerifyTest.cpp - Proofs fail where they must -----------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Pipeline/Verify.h"
+
+#include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Pipeline/InitAll.h"
+#include "twist/Pipeline/Model.h"
+
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "gtest/gtest.h"
+
+using namespace mlir;
+using namespace twist;
+
+// y = sigmoid(x u + b) d, unit 1 of three removed.
+static constexpr llvm::StringLiteral block = R"(
+  twist.subnetwork @s {ffn_0 = array<i64: 0, 2>}
+  func.func @main(%x: tensor<?x2xf32> {onnx.name = "x", onnx.dims = ["n", ""]})
+      -> (tensor<?x2xf32> {onnx.name = "y", onnx.dims = ["n", ""]}) {
+    %u = onnx.Constant {value = dense<[[1.5, -0.5, 0.25], [0.75, 1.25, -2.0]]> : tensor<2x3xf32>, onnx.meta = {name = "u"}} : tensor<2x3xf32>
+    %b = onnx.Constant {value = dense<[0.5, 1.0, -1.5]> : tensor<3xf32>, onnx.meta = {name = "b"}} : tensor<3xf32>
+    %d = onnx.Constant {value = dense<[[0.5, -1.0], [2.0, 3.0], [-1.5, 0.25]]> : tensor<3x2xf32>, onnx.meta = {name = "d"}} : tensor<3x2xf32>
+    %h = onnx.MatMul %x, %u : (tensor<?x2xf32>, tensor<2x3xf32>) -> tensor<?x3xf32>
+    %hb = onnx.Add %h, %b : (tensor<?x3xf32>, tensor<3xf32>) -> tensor<?x3xf32>
+    %a = onnx.Sigmoid %hb : (tensor<?x3xf32>) -> tensor<?x3xf32>
+    %y = onnx.MatMul %a, %d : (tensor<?x3xf32>, tensor<3x2xf32>) -> tensor<?x2xf32>
+    return %y : tensor<?x2xf32>
+  })";
+
+namespace {
+struct VerifyTest : testing::Test {
+  DialectRegistry registry;
+  std::unique_ptr<MLIRContext> context;
+  OwningOpRef<ModuleOp> gated, sliced;
+  axes::SliceReport report;
+
+  VerifyTest() {
+    registerAllDialects(registry);
+    static bool registered = (registerAllPasses(), true);
+    (void)registered;
+    context = std::make_unique<MLIRContext>(registry);
+  }
+
+  void load(StringRef text) {
+    gated = parseSourceString<ModuleOp>(text, context.get());
+    ASSERT_TRUE(gated);
+    PassManager pm(context.get());
+    ASSERT_TRUE(succeeded(parsePassPipeline("twist-discover-axes", pm)));
+    ASSERT_TRUE(succeeded(pm.run(*gated)));
+    sliced = gated->clone();
+    ASSERT_TRUE(succeeded(sliceModel(*sliced, {}, report)));
+  }
+
+  /// The statements that do not hold.
+  std::vector<std::string> failures() {
+    auto verdicts =
+        proveSlice(*gated, *sliced, {}, report, {}, nativeCompiler());
+    std::vector<std::string> names;
+    if (failed(verdicts))
+      return {"not run"};
+    for (const proof::Verdict &verdict : *verdicts)
+      if (!verdict.holds)
+        names.push_back(verdict.proof);
+    return names;
+  }
+
+  onnx::ConstantOp constant(ModuleOp module, StringRef name) {
+    onnx::ConstantOp found;
+    module.walk([&](onnx::ConstantOp op) {
+      auto meta = op->getAttrOfType<DictionaryAttr>(onnx::kMetaAttr);
+      if (meta && meta.getAs<StringAttr>("name") &&
+          meta.getAs<StringAttr>("name").getValue() == name)
+        found = op;
+    });
+    return found;
+  }
+};
+} // namespace
+
+TEST_F(VerifyTest, Holds) {
+  load(block);
+  EXPECT_EQ(failures(), std::vector<std::string>());
+}
+
+TEST_F(VerifyTest, WrongIndexOfABias) {
+  load(block);
+  auto bias = constant(*sliced, "b");
+  ASSERT_TRUE(bias);
+  bias.setValueAttr(DenseElementsAttr::get(
+      cast<RankedTensorType>(bias.getType()), ArrayRef<float>{0.5f, 1.0f}));
+  EXPECT_EQ(failures(), (std::vector<std::string>{"equal f64", "equal f32"}));
+}
+
+TEST_F(VerifyTest, WeightWithoutGate) {
+  load(block);
+  // 0 times NaN: without the gate on the weight's rows poison shows.
+  gated->walk([&](axes::GateOp gate) {
+    if (gate.getInput() == constant(*gated, "d").getOutput())
+      gate.getOutput().replaceAllUsesWith(gate.getInput());
+  });
+  EXPECT_EQ(failures(), std::vector<std::string>{"poison"});
+}
+
+TEST_F(VerifyTest, MaskThatDoesNothing) {
+  std::string text = block.str();
+  text.replace(text.find("[2.0, 3.0]"), 10, "[0.0, 0.0]");
+  load(text);
+  EXPECT_EQ(failures(), std::vector<std::string>{"acts"});
+}
+
+TEST_F(VerifyTest, UnknownDimension) {
+  load(block);
+  proof::InputOptions inputs;
+  inputs.dims["batch"] = 3;
+  std::string message;
+  ScopedDiagnosticHandler handler(context.get(), [&](Diagnostic &diagnostic) {
+    message = diagnostic.str();
+    return success();
+  });
+  EXPECT_TRUE(failed(proof::randomInputs(*gated, inputs)));
+  EXPECT_EQ(message, "no input has a dimension 'batch'");
+}
