@@ -244,6 +244,10 @@ LogicalResult GraphExporter::exportRegions(Operation &op, StringRef name,
   for (auto [i, regionName] : llvm::enumerate(node.getRegionNames())) {
     if (cast<StringAttr>(regionName).getValue() != name)
       continue;
+    if (i >= op.getNumRegions() || !op.getRegion(i).hasOneBlock() ||
+        !op.getRegion(i).front().mightHaveTerminator())
+      return op.emitError() << "attribute '" << name
+                            << "' needs a region of one block with a yield";
     DictionaryAttr fields;
     if (graphs && i < graphs.size())
       fields = dyn_cast<DictionaryAttr>(graphs[i]);
@@ -277,8 +281,8 @@ nodeAttributes(Operation &op, DictionaryAttr meta) {
   if (auto residuals = getMeta<DictionaryAttr>(meta, "attributes");
       residuals && isa<ir::NodeOp>(op))
     for (NamedAttribute entry : residuals)
-      if (auto type =
-              cast<DictionaryAttr>(entry.getValue()).getAs<IntegerAttr>("type");
+      if (auto type = getMeta<IntegerAttr>(
+              dyn_cast<DictionaryAttr>(entry.getValue()), "type");
           type && type.getValue() == pb::AttributeProto::GRAPHS)
         sorted[entry.getName().getValue()] = {};
   if (auto node = dyn_cast<ir::NodeOp>(op)) {
@@ -487,8 +491,10 @@ LogicalResult GraphExporter::exportValueInfos(Block &block,
   if (auto infos = getMeta<ArrayAttr>(fields, "value_info"))
     for (Attribute entry : infos) {
       pb::ValueInfoProto &info = *graph.add_value_info();
-      if (failed(attrToMessage(cast<DictionaryAttr>(entry), info, payloads,
-                               module.getLoc())))
+      auto whole = dyn_cast<DictionaryAttr>(entry);
+      if (!whole)
+        return module.emitError("value_info is not a list of dictionaries");
+      if (failed(attrToMessage(whole, info, payloads, module.getLoc())))
         return failure();
       auto found = values.find(info.name());
       if (found == values.end())
@@ -514,9 +520,9 @@ LogicalResult GraphExporter::exportValueInfos(Block &block,
       info.set_name(nameOf(result).str());
       SmallVector<StringRef> symbols;
       if (dims && result.getResultNumber() < dims.size())
-        for (StringAttr dim : cast<ArrayAttr>(dims[result.getResultNumber()])
-                                  .getAsRange<StringAttr>())
-          symbols.push_back(dim.getValue());
+        if (auto list = dyn_cast<ArrayAttr>(dims[result.getResultNumber()]))
+          for (StringAttr dim : list.getAsRange<StringAttr>())
+            symbols.push_back(dim.getValue());
       exportType(result.getType(), symbols, *info.mutable_type());
     }
   }
@@ -548,10 +554,14 @@ LogicalResult GraphExporter::exportGraph(Block &block, DictionaryAttr fields,
   if (!defaults)
     return success();
   // Inputs with a default value go back to their places.
-  for (auto entry : defaults.getAsRange<DictionaryAttr>()) {
+  for (Attribute attr : defaults) {
+    auto entry = dyn_cast<DictionaryAttr>(attr);
+    auto whole = getMeta<DictionaryAttr>(entry, "value_info");
+    auto place = getMeta<IntegerAttr>(entry, "index");
+    if (!whole || !place)
+      return module.emitError("default_inputs has no index or value_info");
     pb::ValueInfoProto info;
-    if (failed(attrToMessage(entry.getAs<DictionaryAttr>("value_info"), info,
-                             payloads, loc)))
+    if (failed(attrToMessage(whole, info, payloads, loc)))
       return failure();
     for (Operation &op : block)
       if (isInitializer(op) && nameOf(op.getResult(0)) == info.name() &&
@@ -559,7 +569,7 @@ LogicalResult GraphExporter::exportGraph(Block &block, DictionaryAttr fields,
               op.getResult(0).getType())
         exportType(op.getResult(0).getType(), {}, *info.mutable_type());
     *graph.add_input() = info;
-    int64_t index = entry.getAs<IntegerAttr>("index").getInt();
+    int64_t index = std::max<int64_t>(place.getInt(), 0);
     for (int64_t i = graph.input_size() - 1; i > index; --i)
       graph.mutable_input()->SwapElements(i, i - 1);
   }

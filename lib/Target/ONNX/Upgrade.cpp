@@ -480,8 +480,8 @@ static StringRef firstOutput(Operation *op) {
     return "";
   if (auto outputs = meta.getAs<ArrayAttr>("outputs")) {
     for (Attribute output : outputs)
-      if (!cast<StringAttr>(output).empty())
-        return cast<StringAttr>(output).getValue();
+      if (auto name = dyn_cast<StringAttr>(output); name && !name.empty())
+        return name.getValue();
     return "";
   }
   auto name = meta.getAs<StringAttr>("name");

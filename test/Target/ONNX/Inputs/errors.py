@@ -185,6 +185,14 @@ modules = [
      "module attributes {onnx.model = {nonsense = 1 : si64}} { func.func @main() { return } }"),
     ("field 'onnx.ModelProto.ir_version' cannot be made of \"x\"",
      "module attributes {onnx.model = {ir_version = \"x\"}} { func.func @main() { return } }"),
+    ("attribute 'b' needs a region of one block with a yield",
+     """func.func @main() { "onnx.node"() {op_type = "If", region_names = ["b"]} : () -> () return }"""),
+    ("value_info is not a list of dictionaries",
+     "module attributes {onnx.model = {graph = {value_info = [1]}}} { func.func @main() { return } }"),
+    ("default_inputs has no index or value_info",
+     "module attributes {onnx.model = {graph = {default_inputs = [{}]}}} { func.func @main() { return } }"),
+    ("field 'opset_import' is not a list",
+     "module attributes {onnx.model = {opset_import = 1}} { func.func @main() { return } }"),
     ("cannot read weights from '/nowhere': No such file or directory",
      """weights.source @s from "/nowhere"
      func.func @main() -> tensor<40x40xf32> { %0 = weights.load <@s at 0 as tensor<40x40xf32>> : tensor<40x40xf32>
