@@ -55,7 +55,8 @@ struct AxisSink {
 struct Axis {
   /// Symbol of the twist.axis: kind and index ("head_0").
   std::string symbol;
-  /// "head", "kv_group", "query_group", "qk", "v", "qkv", "ffn", "channel".
+  /// "head", "kv_group", "query_group", "qk", "v", "qkv", "ffn", "channel"
+  /// (docs/Rationale-Twist.md).
   std::string kind;
   /// Place among its kind in graph order.
   int64_t index = 0;

@@ -97,6 +97,14 @@ void Collector::addSources(const AxisGraph::Weight &weight) {
         {rankOf(weight, occurrence.atom), position, weight.value, weight.dim,
          occurrence.path});
   }
+  std::optional<int64_t> size = graph.trees.size(weight.node).constant();
+  for (auto &[atom, place] : graph.trees.places(weight.node)) {
+    if (!size || !place.isStatic() || rankOf(weight, atom) > 0)
+      continue;
+    AtomClass &info = classes[atom];
+    info.made += double(place.outer * place.units * place.inner) / double(*size);
+    info.lastMaker = std::max(info.lastMaker, position);
+  }
 }
 
 void Collector::findLastUses() {
@@ -176,6 +184,9 @@ std::vector<AtomClass> Collector::run() {
     if (!graph.trees.size(sink.node).constant())
       in.barriers.push_back({sink.node, sink.operand->getOwner(),
                              "it is summed away in a dimension of dynamic size"});
+    in.firstSink = std::min(
+        in.firstSink, graph.position.lookup(sink.operand->getOwner()));
+    in.hasWeightSink |= sink.other && !graph.dependsOnData(sink.other->get());
     in.hasDataSink |= graph.dependsOnData(sink.operand->get()) ||
                       (sink.other && graph.dependsOnData(sink.other->get()));
   });
@@ -227,11 +238,6 @@ std::vector<AtomClass> axes::classesOf(const AxisGraph &graph) {
 // Kinds
 //===----------------------------------------------------------------------===//
 
-static unsigned makersOf(const AtomClass &info) {
-  return llvm::count_if(info.sources,
-                        [](const Source &source) { return source.rank == 0; });
-}
-
 /// For each batch class the batch classes it shares a dimension with.
 static llvm::DenseMap<Node, llvm::SmallDenseSet<Node>>
 batchSiblings(const AxisGraph &graph,
@@ -250,23 +256,27 @@ batchSiblings(const AxisGraph &graph,
   return siblings;
 }
 
-// Of two batch dimensions in one weight dimension, the one more weights make is
-// the group of keys and values, the other the queries that share them.
+// Of two batch dimensions in one weight dimension, the one that more of the
+// weights is made for is the group of keys and values, the other the queries
+// that share them. What is made again after it was summed away is a stream that
+// layers add to.
 static std::string kindOf(const AtomClass &info,
                           const llvm::DenseMap<Node, const AtomClass *> &batch,
                           ArrayRef<Node> siblings) {
   if (info.isBatch) {
     bool hasMore = false, hasFewer = false;
     for (Node sibling : siblings) {
-      unsigned own = makersOf(info), other = makersOf(*batch.lookup(sibling));
-      hasMore |= own > other;
-      hasFewer |= own < other;
+      double other = batch.lookup(sibling)->made;
+      hasMore |= info.made > other;
+      hasFewer |= info.made < other;
     }
     return hasFewer ? "query_group" : hasMore ? "kv_group" : "head";
   }
   if (info.isContracted)
-    return info.isFree ? "qkv" : "qk";
-  return info.isFree ? "v" : "ffn";
+    return info.isFree && info.hasWeightSink ? "qkv" : "qk";
+  if (info.isFree)
+    return "v";
+  return info.lastMaker > info.firstSink ? "channel" : "ffn";
 }
 
 std::vector<std::string> axes::kindsOf(const AxisGraph &graph,

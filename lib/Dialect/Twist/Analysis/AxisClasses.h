@@ -36,6 +36,12 @@ struct AtomClass {
   llvm::SmallVector<mlir::Operation *> reads;
   bool isBatch = false, isContracted = false, isFree = false;
   bool hasDataSink = false;
+  /// Summed away against a weight.
+  bool hasWeightSink = false;
+  /// Sum over the weights that make it of the part of a dimension it covers.
+  double made = 0;
+  /// Positions of the first op that sums it away, and the last that makes it.
+  unsigned firstSink = ~0u, lastMaker = 0;
 
   bool isMade() const {
     return size > 1 && !sources.empty() && sources[0].rank < 2;

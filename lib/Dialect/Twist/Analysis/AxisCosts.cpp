@@ -37,10 +37,19 @@ public:
     for (auto [axis, part] : llvm::enumerate(covered))
       untouched[axis] *= 1 - part;
   }
-  void finish(int64_t amount) {
-    costs.total.*field += amount;
-    for (auto [axis, part] : llvm::enumerate(untouched))
-      costs.axes[axis].*field += std::llround(double(amount) * (1 - part));
+  /// `before`: what copies of the same have given each axis, kept up to date.
+  void finish(int64_t amount, std::vector<int64_t> *before = nullptr) {
+    if (!before || before->empty())
+      costs.total.*field += amount;
+    if (before)
+      before->resize(untouched.size());
+    for (auto [axis, part] : llvm::enumerate(untouched)) {
+      int64_t own = std::llround(double(amount) * (1 - part));
+      int64_t given = before ? (*before)[axis] : 0;
+      costs.axes[axis].*field += std::max<int64_t>(own - given, 0);
+      if (before)
+        (*before)[axis] = std::max(own, given);
+    }
   }
 
 private:
@@ -51,19 +60,19 @@ private:
 };
 } // namespace
 
+using CopiedCosts = llvm::DenseMap<Attribute, std::vector<int64_t>>;
+
 static void addParameters(Operation *op, const AxisAnalysis &analysis,
-                          llvm::DenseSet<Attribute> &seen, AxisCosts &costs) {
+                          CopiedCosts &copied, AxisCosts &costs) {
   auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
   if (!type || !type.hasStaticShape() || !isa<FloatType>(type.getElementType()))
     return;
-  // Copies of a load are one weight.
-  if (auto load = dyn_cast<weights::LoadOp>(op))
-    if (!seen.insert(load.getView()).second)
-      return;
   Shares shares(analysis, &AxisCost::parameters, costs);
   for (int64_t dim = 0; dim < type.getRank(); ++dim)
     shares.add(op->getResult(0), dim);
-  shares.finish(type.getNumElements());
+  // Copies of a load are one weight.
+  auto load = dyn_cast<weights::LoadOp>(op);
+  shares.finish(type.getNumElements(), load ? &copied[load.getView()] : nullptr);
 }
 
 static int64_t sizeOrOne(Value value, int64_t dim) {
@@ -99,10 +108,10 @@ static void addFlops(Operation *op, const OpRelations &said,
 AxisCosts AxisAnalysis::costs() const {
   AxisCosts costs;
   costs.axes.resize(axes().size());
-  llvm::DenseSet<Attribute> seen;
+  CopiedCosts copied;
   for (Operation &op : impl->graph.function.getBody().front()) {
     if (isa<weights::LoadOp, onnx::ConstantOp>(op)) {
-      addParameters(&op, *this, seen, costs);
+      addParameters(&op, *this, copied, costs);
       continue;
     }
     auto it = impl->graph.relations.find(&op);
