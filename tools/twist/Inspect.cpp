@@ -43,8 +43,8 @@ static Port portOf(func::FuncOp function, bool isResult, unsigned i) {
   Port port;
   if (auto name = dyn_cast_or_null<StringAttr>(attribute("onnx.name")))
     port.name = name.str();
-  Type type = isResult ? function.getResultTypes()[i]
-                       : function.getArgumentTypes()[i];
+  Type type =
+      isResult ? function.getResultTypes()[i] : function.getArgumentTypes()[i];
   auto tensor = dyn_cast<RankedTensorType>(type);
   llvm::raw_string_ostream os(port.type);
   os << (tensor ? tensor.getElementType() : type);
@@ -64,7 +64,8 @@ static Port portOf(func::FuncOp function, bool isResult, unsigned i) {
 
 static std::vector<Port> portsOf(func::FuncOp function, bool isResult) {
   std::vector<Port> ports;
-  unsigned count = isResult ? function.getNumResults() : function.getNumArguments();
+  unsigned count =
+      isResult ? function.getNumResults() : function.getNumArguments();
   for (unsigned i = 0; i < count; ++i)
     ports.push_back(portOf(function, isResult, i));
   return ports;
@@ -156,7 +157,8 @@ static void printRefused(const axes::AxisAnalysis &analysis) {
     std::string entry;
     llvm::raw_string_ostream(entry)
         << format("  %6lld units of ", (long long)refused.size) << source
-        << "\n" << reasonsOf(refused);
+        << "\n"
+        << reasonsOf(refused);
     auto known = llvm::find_if(
         entries, [&](const auto &other) { return other.first == entry; });
     if (known == entries.end())
@@ -193,25 +195,26 @@ static json::Object toJSON(func::FuncOp function,
                            const axes::AxisCosts &costs) {
   json::Array axesArray, refusedArray, state;
   for (auto [axis, cost] : llvm::zip_equal(analysis.axes(), costs.axes))
-    axesArray.push_back(json::Object{
-        {"name", axis.sources.empty()
-                     ? axis.kind + "." + std::to_string(axis.index)
-                     : axis.sources[0]},
-        {"symbol", axis.symbol},
-        {"kind", axis.kind},
-        {"index", axis.index},
-        {"units", axis.units},
-        {"sources", json::Array(axis.sources)},
-        {"parameters", cost.parameters},
-        {"flops", cost.flops}});
+    axesArray.push_back(
+        json::Object{{"name", axis.sources.empty()
+                                  ? axis.kind + "." + std::to_string(axis.index)
+                                  : axis.sources[0]},
+                     {"symbol", axis.symbol},
+                     {"kind", axis.kind},
+                     {"index", axis.index},
+                     {"units", axis.units},
+                     {"sources", json::Array(axis.sources)},
+                     {"parameters", cost.parameters},
+                     {"flops", cost.flops}});
   for (const axes::RefusedClass &refused : analysis.refused()) {
     json::Array reasons;
     for (const axes::RefusedClass::Reason &reason : refused.reasons)
       reasons.push_back(
           json::Object{{"node", nodeOf(reason.op)}, {"why", reason.text}});
-    refusedArray.push_back(json::Object{{"units", refused.size},
-                                        {"sources", json::Array(refused.sources)},
-                                        {"reasons", std::move(reasons)}});
+    refusedArray.push_back(
+        json::Object{{"units", refused.size},
+                     {"sources", json::Array(refused.sources)},
+                     {"reasons", std::move(reasons)}});
   }
   for (auto [input, output] : analysis.statePairs())
     state.push_back(json::Array{portOf(function, false, input).name,
@@ -259,8 +262,8 @@ int twist::tools::inspectMain(int argc, char **argv) {
     return 1;
   axes::AxisCosts costs = analysis->costs();
   if (asJSON) {
-    llvm::outs() << llvm::formatv(
-                        "{0:2}", json::Value(toJSON(function, *analysis, costs)))
+    llvm::outs() << llvm::formatv("{0:2}", json::Value(toJSON(
+                                               function, *analysis, costs)))
                  << "\n";
     return 0;
   }

@@ -155,7 +155,8 @@ struct Shuffled {
     int64_t first = outer[random() % 3];
     if (random() % 2)
       return trees.product({trees.atom(first), trees.atom(size / first)});
-    return trees.concat({trees.atom(size / first), trees.atom(size - size / first)});
+    return trees.concat(
+        {trees.atom(size / first), trees.atom(size - size / first)});
   }
 
   /// For each root its atoms as places, barred ones hidden.
@@ -167,11 +168,14 @@ struct Shuffled {
       std::set<std::tuple<int64_t, int64_t, int64_t, int64_t, unsigned>> all;
       for (auto &[atom, place] : trees.places(root))
         if (!bars.count(atom)) {
-          unsigned letter = letters.insert({atom, letters.size()}).first->second;
-          all.insert({place.offset, place.outer, place.units, place.inner, letter});
+          unsigned letter =
+              letters.insert({atom, letters.size()}).first->second;
+          all.insert(
+              {place.offset, place.outer, place.units, place.inner, letter});
         }
       for (auto [offset, outer, units, inner, letter] : all)
-        text += llvm::formatv("{0}+{1}x{2}x{3}={4} ", offset, outer, units, inner, letter);
+        text += llvm::formatv("{0}+{1}x{2}x{3}={4} ", offset, outer, units,
+                              inner, letter);
       text += "; ";
     }
     return text;

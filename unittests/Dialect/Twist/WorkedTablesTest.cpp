@@ -45,9 +45,7 @@ public:
     trees.settle();
   }
   /// The trees of these dimensions; letters stand for classes.
-  std::string str(const Names &names) const {
-    return trees.str(list(names));
-  }
+  std::string str(const Names &names) const { return trees.str(list(names)); }
   std::vector<std::pair<Node, Place>> places(const std::string &name) const {
     return trees.places(nodes.at(name));
   }
@@ -124,8 +122,7 @@ static void packedQKV(Graph &g) {
 }
 
 TEST(WorkedTables, PackedQKV) {
-  expectTrees(packedQKV, {"w.1", "q", "k", "v", "out.0"},
-              "a96 b32 c32 d32 e32",
+  expectTrees(packedQKV, {"w.1", "q", "k", "v", "out.0"}, "a96 b32 c32 d32 e32",
               "(a4·b8|a4·b8|a4·c8) a4·b8 a4·b8 a4·c8 a4·c8");
   Graph graph;
   packedQKV(graph);
@@ -175,8 +172,7 @@ static void neoX(Graph &g) {
 }
 
 TEST(WorkedTables, NeoX) {
-  expectTrees(neoX, {"w.1", "out.0"}, "a96 b32",
-              "a4·(b8|b8|c8) a4·c8");
+  expectTrees(neoX, {"w.1", "out.0"}, "a96 b32", "a4·(b8|b8|c8) a4·c8");
   Graph graph;
   neoX(graph);
   graph.solve(0);

@@ -156,7 +156,8 @@ private:
 /// Gives each use of a value whose views differ its own copy of the ops that
 /// make it (`analysis` is out of date then). After it AxisAnalysis has one
 /// answer for every value. Returns the number of ops copied.
-unsigned shareNothing(mlir::func::FuncOp function, const AxisAnalysis &analysis);
+unsigned shareNothing(mlir::func::FuncOp function,
+                      const AxisAnalysis &analysis);
 
 } // namespace twist::axes
 

@@ -124,7 +124,8 @@ void AxisAnalysis::Impl::judge() {
 void AxisAnalysis::Impl::takeNamesOfGates() {
   auto module = graph.function->getParentOfType<ModuleOp>();
   for (auto gate : graph.function.getOps<GateOp>()) {
-    auto symbol = module ? module.lookupSymbol<AxisOp>(gate.getAxis()) : nullptr;
+    auto symbol =
+        module ? module.lookupSymbol<AxisOp>(gate.getAxis()) : nullptr;
     if (!symbol)
       continue;
     PlaceAttr first = cast<PlaceAttr>(gate.getPlaces()[0]);
@@ -154,8 +155,8 @@ AxisAnalysis::compute(func::FuncOp function,
     if (failed(addStateOption(function, option, impl->statePairs)))
       return failure();
   auto module = function->getParentOfType<ModuleOp>();
-  if (auto kept = module ? module->getAttrOfType<ArrayAttr>(kStateAttr)
-                         : ArrayAttr())
+  if (auto kept =
+          module ? module->getAttrOfType<ArrayAttr>(kStateAttr) : ArrayAttr())
     for (auto text : kept.getAsRange<StringAttr>())
       if (failed(addStateOption(function, text, impl->statePairs)))
         return failure();

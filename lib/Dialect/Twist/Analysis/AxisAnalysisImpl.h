@@ -1,4 +1,4 @@
-//===- AxisAnalysisImpl.h - What the analysis keeps ---------------------===//
+//===- AxisAnalysisImpl.h - What the analysis keeps -------------*- C++ -*-===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -26,7 +26,8 @@ struct AxisAnalysis::Impl {
   explicit Impl(mlir::func::FuncOp function)
       : graph(function, onnx::SymbolicShapes::compute(function)) {}
 
-  llvm::SmallVector<AxisPlace> placesOf(mlir::Value value, View view, int64_t dim) const;
+  llvm::SmallVector<AxisPlace> placesOf(mlir::Value value, View view,
+                                        int64_t dim) const;
   void judge();
   void addAxes(llvm::ArrayRef<const AtomClass *> found);
   void addRefused(llvm::ArrayRef<const AtomClass *> found);

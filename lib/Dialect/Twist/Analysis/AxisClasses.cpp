@@ -86,23 +86,23 @@ unsigned Collector::rankOf(const AxisGraph::Weight &weight, Node atom) {
 
 void Collector::addSources(const AxisGraph::Weight &weight) {
   OpOperand *root = graph.root(weight.view);
-  unsigned position =
-      root ? graph.position.lookup(root->getOwner()) : ~0u;
+  unsigned position = root ? graph.position.lookup(root->getOwner()) : ~0u;
   for (const DimensionTrees::Occurrence &occurrence :
        graph.trees.occurrences(weight.node)) {
     if (!graph.trees.size(occurrence.atom).constant())
       continue;
     atomsOf(weight.node);
-    classes[occurrence.atom].sources.push_back(
-        {rankOf(weight, occurrence.atom), position, weight.value, weight.dim,
-         occurrence.path});
+    classes[occurrence.atom].sources.push_back({rankOf(weight, occurrence.atom),
+                                                position, weight.value,
+                                                weight.dim, occurrence.path});
   }
   std::optional<int64_t> size = graph.trees.size(weight.node).constant();
   for (auto &[atom, place] : graph.trees.places(weight.node)) {
     if (!size || !place.isStatic() || rankOf(weight, atom) > 0)
       continue;
     AtomClass &info = classes[atom];
-    info.made += double(place.outer * place.units * place.inner) / double(*size);
+    info.made +=
+        double(place.outer * place.units * place.inner) / double(*size);
     info.lastMaker = std::max(info.lastMaker, position);
   }
 }
@@ -182,10 +182,11 @@ std::vector<AtomClass> Collector::run() {
   each(graph.sinks, [&](AtomClass &in, const AxisGraph::Sink &sink) {
     in.sinks.push_back(sink);
     if (!graph.trees.size(sink.node).constant())
-      in.barriers.push_back({sink.node, sink.operand->getOwner(),
-                             "it is summed away in a dimension of dynamic size"});
-    in.firstSink = std::min(
-        in.firstSink, graph.position.lookup(sink.operand->getOwner()));
+      in.barriers.push_back(
+          {sink.node, sink.operand->getOwner(),
+           "it is summed away in a dimension of dynamic size"});
+    in.firstSink =
+        std::min(in.firstSink, graph.position.lookup(sink.operand->getOwner()));
     in.hasWeightSink |= sink.other && !graph.dependsOnData(sink.other->get());
     in.hasDataSink |= graph.dependsOnData(sink.operand->get()) ||
                       (sink.other && graph.dependsOnData(sink.other->get()));
@@ -302,8 +303,7 @@ std::vector<std::string> axes::kindsOf(const AxisGraph &graph,
 
 StringRef axes::weightName(Value weight) {
   Operation *op = weight.getDefiningOp();
-  auto meta =
-      op ? op->getAttrOfType<DictionaryAttr>(onnx::kMetaAttr) : nullptr;
+  auto meta = op ? op->getAttrOfType<DictionaryAttr>(onnx::kMetaAttr) : nullptr;
   auto name = meta ? meta.getAs<StringAttr>("name") : nullptr;
   return name ? name.getValue() : "";
 }

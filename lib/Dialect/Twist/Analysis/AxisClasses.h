@@ -46,7 +46,8 @@ struct AtomClass {
   bool isMade() const {
     return size > 1 && !sources.empty() && sources[0].rank < 2;
   }
-  /// Some weight makes it, data flows into what sums it away, and no op objects.
+  /// Some weight makes it, data flows into what sums it away, and no op
+  /// objects.
   bool isAxis() const { return isMade() && hasDataSink && barriers.empty(); }
 };
 

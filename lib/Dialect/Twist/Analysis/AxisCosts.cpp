@@ -1,4 +1,4 @@
-//===- AxisCosts.cpp - What each axis holds -----------------------------===//
+//===- AxisCosts.cpp - What each axis holds -------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -30,9 +30,9 @@ public:
     for (const AxisPlace &found : analysis.placesOf(value, dim)) {
       const Place &place = found.place;
       covered[found.axis] +=
-          place.isStatic() ? double(place.outer * place.units * place.inner) /
-                                 double(size)
-                           : 1.0;
+          place.isStatic()
+              ? double(place.outer * place.units * place.inner) / double(size)
+              : 1.0;
     }
     for (auto [axis, part] : llvm::enumerate(covered))
       untouched[axis] *= 1 - part;
@@ -72,7 +72,8 @@ static void addParameters(Operation *op, const AxisAnalysis &analysis,
     shares.add(op->getResult(0), dim);
   // Copies of a load are one weight.
   auto load = dyn_cast<weights::LoadOp>(op);
-  shares.finish(type.getNumElements(), load ? &copied[load.getView()] : nullptr);
+  shares.finish(type.getNumElements(),
+                load ? &copied[load.getView()] : nullptr);
 }
 
 static int64_t sizeOrOne(Value value, int64_t dim) {

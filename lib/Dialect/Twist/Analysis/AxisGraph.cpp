@@ -206,8 +206,7 @@ void AxisGraph::relate(const Relation &relation, Operation *op, View view) {
     else
       barriers.push_back(
           {reduced, op,
-           (relation.reduction == ReduceKind::Statistic ? "statistic: "
-                                                        : "") +
+           (relation.reduction == ReduceKind::Statistic ? "statistic: " : "") +
                relation.text + " over it"});
     return;
   }
@@ -385,16 +384,16 @@ void AxisGraph::addBoundary(ArrayRef<std::pair<unsigned, unsigned>> pairs) {
   Operation *end = body.getTerminator();
   auto resultDims = [&](unsigned number) {
     SmallVector<Node> result;
-    for (size_t dim = 0;
-         dim < shapes.dimsOf(end->getOperand(number)).size(); ++dim)
+    for (size_t dim = 0; dim < shapes.dimsOf(end->getOperand(number)).size();
+         ++dim)
       result.push_back(nodeOf(operandDim(number, dim), end, 0));
     return result;
   };
   auto bar = [&](Node node, bool isResult, unsigned number) {
-    barriers.push_back({node, isResult ? end : function.getOperation(),
-                        (isResult ? "it reaches the output "
-                                  : "it comes with the input ") +
-                            nameOf(function, isResult, number)});
+    barriers.push_back(
+        {node, isResult ? end : function.getOperation(),
+         (isResult ? "it reaches the output " : "it comes with the input ") +
+             nameOf(function, isResult, number)});
   };
   llvm::DenseMap<unsigned, unsigned> resultOf;
   llvm::DenseSet<unsigned> paired;
@@ -410,8 +409,7 @@ void AxisGraph::addBoundary(ArrayRef<std::pair<unsigned, unsigned>> pairs) {
     if (resultOf.contains(number))
       other = resultDims(resultOf[number]);
     for (auto [dim, node] : llvm::enumerate(dims)) {
-      bool tied = other.size() == dims.size() &&
-                  trees.size(node).constant() &&
+      bool tied = other.size() == dims.size() && trees.size(node).constant() &&
                   trees.size(node) == trees.size(other[dim]);
       if (tied) {
         unify(node, other[dim], end);

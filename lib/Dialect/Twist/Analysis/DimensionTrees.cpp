@@ -119,7 +119,8 @@ void DimensionTrees::retryDisputed() {
     groups.unionSets(find(equation.a), find(equation.b));
   for (const Equation &equation : disputed) {
     Node leader = groups.getLeaderValue(find(equation.a));
-    if (llvm::any_of(retry, [&](const Equation &other) { return other.a == leader; }))
+    if (llvm::any_of(retry,
+                     [&](const Equation &other) { return other.a == leader; }))
       continue;
     retry.push_back({leader, leader, equation.tag});
   }
@@ -228,8 +229,8 @@ bool DimensionTrees::peel(List &a, List &b, bool left) {
 
 /// Cuts `node` into its first `front` units and the others; 0 < front < size.
 /// None where symbolic sizes leave it open.
-std::optional<std::pair<Node, Node>>
-DimensionTrees::takeFront(Node node, Size front) {
+std::optional<std::pair<Node, Node>> DimensionTrees::takeFront(Node node,
+                                                               Size front) {
   node = find(node);
   if (form(node) == Form::Atom) {
     Node halves[2] = {atom(front), atom(size(node) - front)};
@@ -262,7 +263,8 @@ DimensionTrees::takeFront(Node node, Size front) {
 
 /// product(outer, inner), after q of the outer units and r of the inner ones:
 ///
-///   outer[0, q)·inner | inner[0, r)   and   inner[r, …) | outer[q + 1, …)·inner
+///   outer[0, q)·inner | inner[0, r)   and   inner[r, …) | outer[q + 1,
+///   …)·inner
 ///
 /// where the middle is there only if r is not 0.
 std::optional<std::pair<Node, Node>>

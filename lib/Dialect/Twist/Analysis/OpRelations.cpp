@@ -123,11 +123,10 @@ private:
 
   void add(Relation relation) {
     // Lists keep their units: a segment or a factor of size 1 has its place.
-    bool isList = relation.kind == Relation::Tree ||
-                  relation.kind == Relation::Concat ||
-                  relation.kind == Relation::Slice ||
-                  relation.kind == Relation::Gather ||
-                  relation.kind == Relation::Repeat;
+    bool isList =
+        relation.kind == Relation::Tree || relation.kind == Relation::Concat ||
+        relation.kind == Relation::Slice || relation.kind == Relation::Gather ||
+        relation.kind == Relation::Repeat;
     bool anything = false, everything = true;
     for (auto *refs : {&relation.from, &relation.to})
       for (DimRef ref : *refs) {
@@ -139,8 +138,8 @@ private:
       return;
     out.absorbs |= relation.kind == Relation::Contract ||
                    relation.kind == Relation::Reduce;
-    out.picks |= relation.kind == Relation::Barrier ||
-                 relation.kind == Relation::Gather;
+    out.picks |=
+        relation.kind == Relation::Barrier || relation.kind == Relation::Gather;
     out.elementwise &= relation.kind == Relation::Same;
     out.list.push_back(std::move(relation));
   }

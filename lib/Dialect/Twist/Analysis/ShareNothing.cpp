@@ -1,4 +1,4 @@
-//===- ShareNothing.cpp - A copy for each use ---------------------------===//
+//===- ShareNothing.cpp - A copy for each use -----------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -96,9 +96,8 @@ unsigned axes::shareNothing(func::FuncOp function,
   }
   // Those all uses have copies of.
   SmallVector<Operation *> order = llvm::to_vector(originals);
-  llvm::sort(order, [](Operation *a, Operation *b) {
-    return b->isBeforeInBlock(a);
-  });
+  llvm::sort(order,
+             [](Operation *a, Operation *b) { return b->isBeforeInBlock(a); });
   for (Operation *op : order)
     if (isOpTriviallyDead(op)) {
       op->erase();

@@ -129,10 +129,10 @@ std::vector<std::pair<Node, Place>> DimensionTrees::places(Node root) const {
   return found;
 }
 
-static void collect(const DimensionTrees &trees, Node node, std::string path,
-                    bool inConcat,
-                    function_ref<void(Node, SmallVectorImpl<Node> &)> childrenOf,
-                    std::vector<DimensionTrees::Occurrence> &found) {
+static void
+collect(const DimensionTrees &trees, Node node, std::string path, bool inConcat,
+        function_ref<void(Node, SmallVectorImpl<Node> &)> childrenOf,
+        std::vector<DimensionTrees::Occurrence> &found) {
   node = trees.find(node);
   if (trees.size(node).isConstant(1))
     return;
@@ -153,13 +153,14 @@ static void collect(const DimensionTrees &trees, Node node, std::string path,
 std::vector<DimensionTrees::Occurrence>
 DimensionTrees::occurrences(Node root) const {
   std::vector<Occurrence> found;
-  collect(*this, root, "", false,
-          [&](Node node, SmallVectorImpl<Node> &children) {
-            List list;
-            flatten(node, form(node), list);
-            children.append(list);
-          },
-          found);
+  collect(
+      *this, root, "", false,
+      [&](Node node, SmallVectorImpl<Node> &children) {
+        List list;
+        flatten(node, form(node), list);
+        children.append(list);
+      },
+      found);
   return found;
 }
 
@@ -200,7 +201,6 @@ std::string DimensionTrees::str(ArrayRef<Node> roots) const {
         [&] { os << (isConcat ? "|" : "·"); });
     os << (brackets ? ")" : "");
   };
-  interleave(
-      roots, [&](Node root) { print(root, false); }, [&] { os << ' '; });
+  interleave(roots, [&](Node root) { print(root, false); }, [&] { os << ' '; });
   return text;
 }

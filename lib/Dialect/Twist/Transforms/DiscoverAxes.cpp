@@ -1,4 +1,5 @@
-//===- DiscoverAxes.cpp - Axes and gates -----------------------------------===//
+//===- DiscoverAxes.cpp - Axes and gates
+//-----------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -35,8 +36,7 @@ static void eraseAxesAndGates(ModuleOp module) {
 static void createAxis(func::FuncOp function, const Axis &axis) {
   OpBuilder builder(function);
   SmallVector<StringRef> sources(axis.sources.begin(), axis.sources.end());
-  AxisOp::create(builder, function.getLoc(),
-                 builder.getStringAttr(axis.symbol),
+  AxisOp::create(builder, function.getLoc(), builder.getStringAttr(axis.symbol),
                  builder.getStringAttr(axis.kind),
                  builder.getI64IntegerAttr(axis.index),
                  builder.getI64IntegerAttr(axis.units),
@@ -68,10 +68,9 @@ struct Gate {
     Operation *op = sink.operand->getOwner();
     OpBuilder builder(op);
     Value operand = sink.operand->get();
-    sink.operand->set(GateOp::create(builder, op->getLoc(), operand.getType(),
-                                     operand, axis,
-                                     builder.getI64IntegerAttr(sink.dim),
-                                     places));
+    sink.operand->set(
+        GateOp::create(builder, op->getLoc(), operand.getType(), operand, axis,
+                       builder.getI64IntegerAttr(sink.dim), places));
   }
 };
 } // namespace
