@@ -1,5 +1,4 @@
-//===- DiscoverAxes.cpp - Axes and gates
-//-----------------------------------===//
+//===- DiscoverAxes.cpp - Axes and gates ----------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
