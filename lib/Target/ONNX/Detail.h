@@ -151,6 +151,25 @@ mlir::LogicalResult exportTensor(mlir::RankedTensorType type,
                                  mlir::Location loc);
 
 //===----------------------------------------------------------------------===//
+// Attributes of nodes (Attributes.cpp)
+//===----------------------------------------------------------------------===//
+
+/// The AttributeProto::AttributeType, also in files from before it existed.
+int attributeKind(const pb::AttributeProto &attribute);
+
+/// The value as an attribute of the kind's own MLIR type, unit for graphs; what
+/// else the message says goes to `residuals` under the attribute's name.
+mlir::FailureOr<mlir::Attribute>
+importAttribute(const pb::AttributeProto &attribute, TensorLocator &locator,
+                mlir::Location loc, mlir::NamedAttrList &residuals);
+
+/// The inverse, for what is no graph. `residual` may be null.
+mlir::LogicalResult exportAttribute(mlir::Attribute value,
+                                    mlir::DictionaryAttr residual,
+                                    pb::AttributeProto &proto,
+                                    Payloads &payloads, mlir::Location loc);
+
+//===----------------------------------------------------------------------===//
 // Models (Importer.cpp, Exporter.cpp, ModelWriter.cpp)
 //===----------------------------------------------------------------------===//
 

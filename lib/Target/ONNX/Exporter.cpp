@@ -58,8 +58,6 @@ private:
                            pb::NodeProto &node);
   LogicalResult exportAttributes(Operation &op, NameScope &scope,
                                  pb::NodeProto &node);
-  LogicalResult exportAttribute(Attribute value, DictionaryAttr residual,
-                                pb::AttributeProto &proto, Location loc);
   LogicalResult exportRegions(Operation &op, StringRef name,
                               DictionaryAttr residual, NameScope &scope,
                               pb::AttributeProto &proto);
@@ -175,63 +173,6 @@ void GraphExporter::assignNames(Block &block, ArrayRef<DictionaryAttr> inputs,
 // Attributes
 //===----------------------------------------------------------------------===//
 
-LogicalResult GraphExporter::exportAttribute(Attribute value,
-                                             DictionaryAttr residual,
-                                             pb::AttributeProto &proto,
-                                             Location loc) {
-  auto setType = [&](pb::AttributeProto::AttributeType type) {
-    bool untyped = residual && residual.contains("untyped");
-    if (!proto.has_type() && !untyped)
-      proto.set_type(type);
-  };
-  bool implicit = residual && residual.contains("implicit");
-  if (auto real = dyn_cast<FloatAttr>(value); real && real.getType().isF32()) {
-    setType(pb::AttributeProto::FLOAT);
-    float number = std::bit_cast<float>(
-        static_cast<uint32_t>(real.getValue().bitcastToAPInt().getZExtValue()));
-    if (!implicit || number != 0)
-      proto.set_f(number);
-  } else if (auto integer = dyn_cast<IntegerAttr>(value);
-             integer && integer.getType().isInteger(64)) {
-    setType(pb::AttributeProto::INT);
-    if (!implicit || !integer.getValue().isZero())
-      proto.set_i(integer.getValue().getSExtValue());
-  } else if (auto string = dyn_cast<StringAttr>(value)) {
-    setType(pb::AttributeProto::STRING);
-    if (!implicit || !string.empty())
-      proto.set_s(string.str());
-  } else if (auto reals = dyn_cast<DenseF32ArrayAttr>(value)) {
-    setType(pb::AttributeProto::FLOATS);
-    proto.mutable_floats()->Assign(reals.asArrayRef().begin(),
-                                   reals.asArrayRef().end());
-  } else if (auto integers = dyn_cast<DenseI64ArrayAttr>(value)) {
-    setType(pb::AttributeProto::INTS);
-    proto.mutable_ints()->Assign(integers.asArrayRef().begin(),
-                                 integers.asArrayRef().end());
-  } else if (auto list = dyn_cast<ArrayAttr>(value);
-             list && llvm::all_of(list, llvm::IsaPred<StringAttr>)) {
-    setType(pb::AttributeProto::STRINGS);
-    for (StringAttr entry : list.getAsRange<StringAttr>())
-      proto.add_strings(entry.str());
-  } else if (auto message = dyn_cast<DictionaryAttr>(value)) {
-    return attrToMessage(message, proto, payloads, loc);
-  } else if (auto view = dyn_cast<weights::ViewAttr>(value)) {
-    setType(pb::AttributeProto::TENSOR);
-    return exportTensor(view.getType(), value,
-                        getMeta<DictionaryAttr>(residual, "tensor"),
-                        *proto.mutable_t(), payloads, loc);
-  } else if (auto elements = dyn_cast<ElementsAttr>(value)) {
-    setType(pb::AttributeProto::TENSOR);
-    return exportTensor(cast<RankedTensorType>(elements.getShapedType()), value,
-                        getMeta<DictionaryAttr>(residual, "tensor"),
-                        *proto.mutable_t(), payloads, loc);
-  } else {
-    return emitError(loc) << "attribute '" << proto.name()
-                          << "' has no ONNX form: " << value;
-  }
-  return success();
-}
-
 LogicalResult GraphExporter::exportRegions(Operation &op, StringRef name,
                                            DictionaryAttr residual,
                                            NameScope &scope,
@@ -322,7 +263,7 @@ LogicalResult GraphExporter::exportAttributes(Operation &op, NameScope &scope,
                              {"tensor", "untyped", "implicit"})))
       return failure();
     LogicalResult result =
-        value ? exportAttribute(value, residual, proto, op.getLoc())
+        value ? exportAttribute(value, residual, proto, payloads, op.getLoc())
               : exportRegions(op, name, residual, scope, proto);
     if (failed(result))
       return failure();

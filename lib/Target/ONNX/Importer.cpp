@@ -54,8 +54,6 @@ private:
   LogicalResult importNode(const pb::NodeProto &node, Scope &scope);
   LogicalResult importAttributes(const pb::NodeProto &node, Scope &scope,
                                  OperationState &state, NamedAttrList &meta);
-  FailureOr<Attribute> importAttribute(const pb::AttributeProto &attribute,
-                                       Location loc, NamedAttrList &residuals);
   LogicalResult importSubgraph(const pb::GraphProto &graph, Scope &scope,
                                OperationState &state,
                                SmallVectorImpl<Attribute> &graphs);
@@ -207,122 +205,6 @@ LogicalResult GraphImporter::importSparse(const pb::SparseTensorProto &sparse,
 // Nodes
 //===----------------------------------------------------------------------===//
 
-/// Field that holds the value of an attribute of this kind; 0: none or several.
-static int valueField(int type) {
-  switch (type) {
-  case pb::AttributeProto::FLOAT:
-    return pb::AttributeProto::kFFieldNumber;
-  case pb::AttributeProto::INT:
-    return pb::AttributeProto::kIFieldNumber;
-  case pb::AttributeProto::STRING:
-    return pb::AttributeProto::kSFieldNumber;
-  case pb::AttributeProto::TENSOR:
-    return pb::AttributeProto::kTFieldNumber;
-  case pb::AttributeProto::GRAPH:
-    return pb::AttributeProto::kGFieldNumber;
-  case pb::AttributeProto::FLOATS:
-    return pb::AttributeProto::kFloatsFieldNumber;
-  case pb::AttributeProto::INTS:
-    return pb::AttributeProto::kIntsFieldNumber;
-  case pb::AttributeProto::STRINGS:
-    return pb::AttributeProto::kStringsFieldNumber;
-  case pb::AttributeProto::GRAPHS:
-    return pb::AttributeProto::kGraphsFieldNumber;
-  default:
-    return 0;
-  }
-}
-
-/// The kind, also of files from before `type` existed.
-static int kindOf(const pb::AttributeProto &a) {
-  if (a.has_type() && a.type() != pb::AttributeProto::UNDEFINED)
-    return a.type();
-  return a.has_f()          ? pb::AttributeProto::FLOAT
-         : a.has_i()        ? pb::AttributeProto::INT
-         : a.has_s()        ? pb::AttributeProto::STRING
-         : a.has_t()        ? pb::AttributeProto::TENSOR
-         : a.has_g()        ? pb::AttributeProto::GRAPH
-         : a.floats_size()  ? pb::AttributeProto::FLOATS
-         : a.ints_size()    ? pb::AttributeProto::INTS
-         : a.strings_size() ? pb::AttributeProto::STRINGS
-         : a.graphs_size()  ? pb::AttributeProto::GRAPHS
-                            : pb::AttributeProto::UNDEFINED;
-}
-
-/// The value as an attribute of the kind's own MLIR type; what else the
-/// message says goes to `residuals` under the attribute's name.
-FailureOr<Attribute> GraphImporter::importAttribute(const pb::AttributeProto &a,
-                                                    Location loc,
-                                                    NamedAttrList &residuals) {
-  int kind = kindOf(a), field = valueField(kind);
-  Attribute value;
-  NamedAttrList residual;
-  if (!field) {
-    // Rare kinds stand as the whole message.
-    FailureOr<DictionaryAttr> whole =
-        messageToAttr(a, &locator, loc, {pb::AttributeProto::kNameFieldNumber});
-    if (failed(whole))
-      return failure();
-    return Attribute(*whole);
-  }
-  FailureOr<DictionaryAttr> rest = messageToAttr(
-      a, &locator, loc, {pb::AttributeProto::kNameFieldNumber, field});
-  if (failed(rest))
-    return failure();
-  residual.append(rest->getValue());
-  // What the kind implies need not be said: a set type, and GRAPH for a region.
-  if (a.has_type() && a.type() == kind && kind != pb::AttributeProto::GRAPHS)
-    residual.erase("type");
-  if (!a.has_type()) {
-    residual.set("untyped", builder.getUnitAttr());
-    if (kind == pb::AttributeProto::GRAPHS)
-      residual.set("type", IntegerAttr::get(builder.getIntegerType(64, true),
-                                            APInt(64, kind)));
-  }
-  const auto *descriptor = a.GetDescriptor()->FindFieldByNumber(field);
-  if (!descriptor->is_repeated() && !a.GetReflection()->HasField(a, descriptor))
-    residual.set("implicit", builder.getUnitAttr());
-  switch (kind) {
-  case pb::AttributeProto::FLOAT:
-    value = FloatAttr::get(builder.getF32Type(),
-                           APFloat(APFloat::IEEEsingle(),
-                                   APInt(32, std::bit_cast<uint32_t>(a.f()))));
-    break;
-  case pb::AttributeProto::INT:
-    value = IntegerAttr::get(builder.getIntegerType(64, true),
-                             APInt(64, static_cast<uint64_t>(a.i())));
-    break;
-  case pb::AttributeProto::STRING:
-    value = str(a.s());
-    break;
-  case pb::AttributeProto::FLOATS:
-    value = builder.getDenseF32ArrayAttr(
-        SmallVector<float>(a.floats().begin(), a.floats().end()));
-    break;
-  case pb::AttributeProto::INTS:
-    value = builder.getDenseI64ArrayAttr(
-        SmallVector<int64_t>(a.ints().begin(), a.ints().end()));
-    break;
-  case pb::AttributeProto::STRINGS:
-    value = builder.getStrArrayAttr(
-        SmallVector<StringRef>(a.strings().begin(), a.strings().end()));
-    break;
-  case pb::AttributeProto::TENSOR: {
-    FailureOr<ImportedTensor> tensor = importTensor(
-        a.t(), locator, NameLoc::get(str("attribute " + a.name()), loc));
-    if (failed(tensor))
-      return failure();
-    value = tensor->value;
-    if (!tensor->residual.empty())
-      residual.set("tensor", tensor->residual);
-    break;
-  }
-  }
-  if (!residual.empty())
-    residuals.set(a.name(), residual.getDictionary(context));
-  return value ? value : Attribute(builder.getUnitAttr());
-}
-
 LogicalResult
 GraphImporter::importSubgraph(const pb::GraphProto &graph, Scope &scope,
                               OperationState &state,
@@ -361,10 +243,11 @@ LogicalResult GraphImporter::importAttributes(const pb::NodeProto &node,
     if (a.name().empty())
       return emitError(state.location) << "an attribute has no name";
     order.push_back(str(a.name()));
-    FailureOr<Attribute> value = importAttribute(a, state.location, residuals);
+    FailureOr<Attribute> value =
+        importAttribute(a, locator, state.location, residuals);
     if (failed(value))
       return failure();
-    int kind = kindOf(a);
+    int kind = attributeKind(a);
     auto subgraph = [&](const pb::GraphProto &graph) {
       regionNames.push_back(str(a.name()));
       return importSubgraph(graph, scope, state, graphs);
