@@ -51,7 +51,9 @@ struct DimOfCollapse : OpRewritePattern<memref::DimOp> {
     if (!reshape || !index)
       return failure();
     Value product;
-    for (int64_t dim : reshape.getReassociationIndices()[*index]) {
+    SmallVector<ReassociationIndices> groups =
+        reshape.getReassociationIndices();
+    for (int64_t dim : groups[*index]) {
       Value size = rewriter.createOrFold<memref::DimOp>(op.getLoc(),
                                                         reshape.getSrc(), dim);
       product = product ? rewriter.createOrFold<arith::MulIOp>(op.getLoc(),
