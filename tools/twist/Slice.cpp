@@ -53,6 +53,10 @@ static void printReport(const axes::SliceReport &report) {
   llvm::outs() << llvm::format("%-14s %14s %14s\n", "", "dense", "sliced");
   row("parameters", report.elementsBefore, report.elementsAfter);
   row("weight bytes", report.bytesBefore, report.bytesAfter);
+  if (report.bytesCopied > 0)
+    llvm::outs() << "of these " << report.bytesCopied
+                 << " bytes are weights that layers shared and now have each "
+                    "for itself\n";
   for (const axes::CutInterface &cut : report.interface)
     llvm::outs() << (cut.isResult ? "output '" : "input '") << cut.name
                  << (cut.gone ? "' is gone\n" : "' got smaller\n");

@@ -147,6 +147,21 @@ static void countWeights(func::FuncOp function, int64_t &bytes,
   });
 }
 
+/// What further views of the same stored tensor take.
+static int64_t countCopies(func::FuncOp function) {
+  llvm::DenseSet<std::pair<Attribute, int64_t>> stored;
+  int64_t bytes = 0;
+  function.walk([&](weights::LoadOp load) {
+    weights::ViewAttr view = load.getView();
+    if (stored.insert({view.getSource(), view.getOffset()}).second)
+      return;
+    auto type = cast<RankedTensorType>(load.getType());
+    bytes += std::max<int64_t>(
+        weights::storedBytes(type.getElementType(), type.getNumElements()), 0);
+  });
+  return bytes;
+}
+
 static StringRef interfaceName(func::FuncOp function, unsigned number,
                                bool isResult) {
   auto name =
@@ -246,6 +261,7 @@ LogicalResult twist::axes::slice(ModuleOp module, const SliceOptions &options,
   eraseAxes(module);
   mergeCopies(*function);
   countWeights(*function, report.bytesAfter, report.elementsAfter);
+  report.bytesCopied = countCopies(*function);
   return success();
 }
 

@@ -36,6 +36,8 @@ struct SliceReport {
   int64_t bytesAfter = 0;
   int64_t elementsBefore = 0; ///< floats among them: parameters
   int64_t elementsAfter = 0;
+  /// Bytes of weights that are there again because uses are cut differently.
+  int64_t bytesCopied = 0;
   llvm::SmallVector<CutInterface> interface;
 };
 
