@@ -93,6 +93,7 @@ private:
 
   ImplicitLocOpBuilder &b;
   SmallVector<Value> atoms; // index values
+  llvm::DenseMap<Value, unsigned> atomOf;
   std::map<Polynomial, Size> made;
 };
 

@@ -30,11 +30,13 @@ static bool sameValue(Value a, Value b, unsigned depth = 8) {
 }
 
 unsigned SizeArithmetic::atom(Value value) {
+  if (auto it = atomOf.find(value); it != atomOf.end())
+    return it->second;
   for (auto [i, known] : llvm::enumerate(atoms))
     if (sameValue(known, value))
-      return i;
+      return atomOf[value] = i;
   atoms.push_back(value);
-  return atoms.size() - 1;
+  return atomOf[value] = atoms.size() - 1;
 }
 
 SizeArithmetic::Polynomial SizeArithmetic::polynomialOf(Size size) {
