@@ -7,9 +7,12 @@
 
 #include "twist/Pipeline/Load.h"
 
+#include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/Twist/Transforms/Slice.h"
+#include "twist/Dialect/Weights/Weights.h"
 #include "twist/Pipeline/Model.h"
 #include "twist/Pipeline/Pipelines.h"
+#include "twist/Pipeline/Verify.h"
 #include "twist/Target/ONNX/ONNXFile.h"
 
 #include "mlir/IR/MLIRContext.h"
@@ -69,22 +72,79 @@ static llvm::json::Object describeTicket(StringRef path) {
   return result;
 }
 
+static llvm::json::Array describeProofs(ArrayRef<proof::Verdict> verdicts) {
+  llvm::json::Array result;
+  for (const proof::Verdict &verdict : verdicts)
+    result.push_back(llvm::json::Object{{"proof", verdict.proof},
+                                        {"output", verdict.output},
+                                        {"difference", verdict.difference},
+                                        {"allowed", verdict.allowed},
+                                        {"largest", verdict.largest},
+                                        {"holds", verdict.holds}});
+  return result;
+}
+
+/// Proves the slice and puts what was measured into the card.
+static LogicalResult prove(ModuleOp gated, ModuleOp sliced,
+                           const axes::SliceOptions &slice,
+                           const axes::SliceReport &report,
+                           const ModelOptions &options,
+                           llvm::json::Object &card) {
+  proof::InputOptions inputs;
+  for (const auto &[name, size] : options.dims)
+    inputs.dims[name] = size;
+  FailureOr<std::vector<proof::Verdict>> verdicts =
+      proveSlice(gated, sliced, slice, report, inputs, nativeCompiler());
+  if (failed(verdicts))
+    return failure();
+  for (const proof::Verdict &verdict : *verdicts)
+    if (!verdict.holds)
+      return gated.emitError()
+             << "the proof '" << verdict.proof << "' fails: " << verdict.why;
+  card["proofs"] = describeProofs(*verdicts);
+  return success();
+}
+
 static Loaded loadSliced(StringRef path, MLIRContext *context,
                          const ModelOptions &options,
                          llvm::json::Object &card) {
+  LoadOptions load;
+  load.state.assign(options.state.begin(), options.state.end());
   Loaded module = loadModelWithTicket(path, options.ticket, options.anyWeights,
-                                      context, LoadOptions());
+                                      context, load);
   if (failed(module))
     return failure();
   FailureOr<llvm::json::Object> described = describeAxes(**module);
+  OwningOpRef<ModuleOp> gated = (*module)->clone();
+  axes::SliceOptions slice;
+  slice.state = load.state;
   axes::SliceReport report;
-  if (failed(described) ||
-      failed(sliceModel(**module, axes::SliceOptions(), report)))
+  if (failed(described) || failed(sliceModel(**module, slice, report)))
     return failure();
   card["axes"] = std::move(*described);
   card["ticket"] = describeTicket(options.ticket);
   card["dense_parameters"] = report.elementsBefore;
+  if (options.verify &&
+      failed(prove(*gated, **module, slice, report, options, card)))
+    return failure();
   return module;
+}
+
+/// Floats among the model's weights and constants; a weight read in two places
+/// counts once.
+static int64_t countParameters(ModuleOp module) {
+  llvm::DenseSet<Attribute> seen;
+  int64_t count = 0;
+  module.walk([&](Operation *op) {
+    auto load = dyn_cast<weights::LoadOp>(op);
+    if (load ? !seen.insert(load.getViewAttr()).second
+             : !isa<onnx::ConstantOp>(op))
+      return;
+    auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
+    if (type && isa<FloatType>(type.getElementType()))
+      count += type.getNumElements();
+  });
+  return count;
 }
 
 FailureOr<OwningOpRef<ModuleOp>>
@@ -97,6 +157,9 @@ twist::loadForCompilation(StringRef path, MLIRContext *context,
            << "a ticket needs an ONNX model, not '" << path << "'";
   if (path.ends_with(".mlir"))
     return loadMLIR(path, context);
-  return sliced ? loadSliced(path, context, options, card)
-                : loadDense(path, context);
+  Loaded module = sliced ? loadSliced(path, context, options, card)
+                         : loadDense(path, context);
+  if (succeeded(module))
+    card["parameters"] = countParameters(**module);
+  return module;
 }

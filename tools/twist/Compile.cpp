@@ -35,6 +35,12 @@ public:
     if (!quiet)
       llvm::errs() << stage << " ... ";
   }
+  /// Lets a diagnostic start on a line of its own.
+  void breakLine() {
+    if (!stage.empty() && !quiet)
+      llvm::errs() << "\n";
+    stage.clear();
+  }
   void finish() {
     std::chrono::duration<double> took =
         std::chrono::steady_clock::now() - start;
@@ -80,6 +86,13 @@ int twist::tools::compileMain(int argc, char **argv) {
   cl::opt<bool> anyWeights("any-weights",
                            cl::desc("Take a ticket made for other weights"),
                            cl::cat(category));
+  cl::opt<bool> verify("verify",
+                       cl::desc("Prove that the sliced model equals the masked "
+                                "one; the card says how well"),
+                       cl::cat(category));
+  cl::list<std::string> state(
+      "state", cl::CommaSeparated, cl::value_desc("past.*=present.*"),
+      cl::desc("Inputs and outputs that hold state"), cl::cat(category));
   cl::list<std::string> dims("dim", cl::value_desc("NAME=SIZE"),
                              cl::desc("Fix the size of a symbolic dimension"),
                              cl::cat(category));
@@ -117,6 +130,10 @@ int twist::tools::compileMain(int argc, char **argv) {
   options.emit = emit;
   options.output = output;
   options.reproducer = reproducer;
+  if (verify && ticket.empty()) {
+    llvm::errs() << "error: --verify needs a ticket\n";
+    return 1;
+  }
   if (!precision.empty() && precision != "f32" && precision != "f64") {
     llvm::errs() << "error: --precision is f64 or f32, not '" << precision
                  << "'\n";
@@ -132,16 +149,19 @@ int twist::tools::compileMain(int argc, char **argv) {
   registerAllPasses();
   MLIRContext context(registry);
   printDiagnostics(context);
+  context.getDiagEngine().registerHandler([&](Diagnostic &) {
+    progress.breakLine();
+    return failure(); // printing is for the handler before this one
+  });
+  printDiagnostics(context);
   progress.begin("reading");
   ModelOptions model;
   model.ticket = ticket;
   model.anyWeights = anyWeights;
+  model.state.assign(state.begin(), state.end());
+  model.verify = verify;
+  model.dims = options.dims;
   FailureOr<OwningOpRef<ModuleOp>> module =
       loadForCompilation(input, &context, model, options.card);
-  if (failed(module) || failed(compileToFiles(**module, options))) {
-    // The diagnostics stand on lines of their own.
-    return 1;
-  }
-  progress.finish();
-  return 0;
+  return failed(module) || failed(compileToFiles(**module, options));
 }

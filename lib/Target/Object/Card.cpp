@@ -39,15 +39,18 @@ static llvm::json::Array describeAll(ArrayAttr tensors) {
   return result;
 }
 
+/// Elements of all weights; one in two layouts counts once.
 static int64_t countParameters(ModuleOp module) {
+  llvm::DenseSet<std::pair<Attribute, Attribute>> seen;
   int64_t count = 0;
-  if (auto entries =
-          module->getAttrOfType<ArrayAttr>(cpu::program::weightsAttr))
-    for (Attribute entry : entries)
-      count +=
-          cast<RankedTensorType>(
-              cast<DictionaryAttr>(entry).getAs<TypeAttr>("type").getValue())
-              .getNumElements();
+  auto entries = module->getAttrOfType<ArrayAttr>(cpu::program::weightsAttr);
+  for (Attribute attribute :
+       entries ? entries.getValue() : ArrayRef<Attribute>()) {
+    auto entry = cast<DictionaryAttr>(attribute);
+    auto type = entry.getAs<TypeAttr>("type");
+    if (seen.insert({entry.get("view"), type}).second)
+      count += cast<RankedTensorType>(type.getValue()).getNumElements();
+  }
   return count;
 }
 
