@@ -139,6 +139,21 @@ def wrong_compilations():
     fails("unknown command", "unknown command 'bake'", "twist", "bake")
 
 
+def reproducer():
+    """A pass that fails leaves its input, which fails again."""
+    open("value.mlir", "w").write("""
+func.func @main(%n: tensor<i64>) -> tensor<?xf32> {
+  %v = tensor.extract %n[] : tensor<i64>
+  %i = arith.index_cast %v : i64 to index
+  %e = tensor.empty(%i) : tensor<?xf32>
+  return %e : tensor<?xf32>
+}""")
+    message = "the size of an output depends on values computed here"
+    fails("value-dependent size", message, "twist", "compile", "value.mlir", "-o", "bad", "--reproducer=again.mlir",
+          leaves=["bad"])
+    fails("reproducer", message, "twist-opt", "--run-reproducer", "again.mlir")
+
+
 def wrong_runs():
     np.save("x.npy", np.zeros((2, 4), np.float32))
     np.save("double.npy", np.zeros((2, 4)))
@@ -222,7 +237,7 @@ def main(folder):
         shutil.copy(os.path.join(HERE, "Inputs", name), ".")
     data = np.random.default_rng(0).standard_normal(72).astype(np.float32)
     data.tofile("mlp.bin")
-    for part in (numbers, types, card, symbols, wrong_compilations, wrong_runs, wrong_artefacts, c_program):
+    for part in (numbers, types, card, symbols, wrong_compilations, reproducer, wrong_runs, wrong_artefacts, c_program):
         part()
     if failures:
         sys.exit(f"{len(failures)} failed: {failures}")
