@@ -1,4 +1,4 @@
-//===- Diagnostics.cpp - How errors look to a user --------------------------===//
+//===- Diagnostics.cpp - How errors look to a user ------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -75,6 +75,7 @@ static LogicalResult prove(ModuleOp gated, ModuleOp sliced,
       return gated.emitError() << "--dim is not name=size: '" << dim << "'";
   }
   llvm::outs() << "proofs (on compiled programs)\n";
+  llvm::outs().flush(); // what follows takes its time
   FailureOr<std::vector<proof::Verdict>> verdicts =
       proveSlice(gated, sliced, options, report, inputs, nativeCompiler());
   if (failed(verdicts))

@@ -16,8 +16,8 @@ namespace twist {
 proof::Compiler nativeCompiler();
 
 /// Makes the masked and poisoned model of `gated`, a normalised module with
-/// axes, gates and a subnetwork (left as it is), and proves that `sliced` equals
-/// the masked one. `report` is that of the slice.
+/// axes, gates and a subnetwork (left as it is), and proves that `sliced`
+/// equals the masked one. `report` is that of the slice.
 mlir::FailureOr<std::vector<proof::Verdict>>
 proveSlice(mlir::ModuleOp gated, mlir::ModuleOp sliced,
            const axes::SliceOptions &options, const axes::SliceReport &report,
