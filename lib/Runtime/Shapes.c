@@ -89,7 +89,11 @@ twist_status twist_shape_outputs(const twist_program *program,
   for (size_t i = 0, first = 0; i < program->table->output_count; ++i) {
     const twist_tensor_info *info = &program->table->outputs[i];
     for (int32_t d = 0; d < info->rank; ++d)
-      if (output_flat[first + (size_t)d] < 0)
+      if (output_flat[first + (size_t)d] == TWIST_SIZES_REFUSED)
+        return twist_fail(error, TWIST_ERROR_ARGUMENT,
+                          "the model does not take inputs of these sizes: one "
+                          "is beyond a table of it");
+      else if (output_flat[first + (size_t)d] < 0)
         return twist_fail(error, TWIST_ERROR_ARGUMENT,
                           "these input sizes give output '%s' the size %lld in "
                           "dimension %d",

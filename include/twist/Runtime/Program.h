@@ -22,6 +22,8 @@ extern "C" {
 #define TWIST_PROGRAM_MAGIC 0x5453495754ull /* "TWIST" */
 /* Alignment of arenas, arena slots and weights. */
 #define TWIST_ALIGNMENT 64
+/* What output_dims gives for input sizes that the model cannot take. */
+#define TWIST_SIZES_REFUSED INT64_MIN
 
 /* Handed to compiled code. `parallel` calls fn(context, i) for all i in [0, n);
  * `site` indexes the table's launch sites. */

@@ -89,13 +89,14 @@ private:
 } // namespace
 
 /// A table of 1024 rows cut to n has min(n, 1024) of them. Met by a dimension
-/// of size n, the model can only mean n: the table's dimension is read as n, at
-/// positions that stay inside it, and is not taken for one that broadcasts.
+/// of size n, the model can only mean n <= 1024, which is then required: the
+/// table's dimension is read as n and is not taken for one that broadcasts.
 void Broadcast::extendBounded(int64_t d) {
   Size plain;
   for (Value operand : operands)
     if (Size size = sizeAlong(operand, d);
-        size && !constantOf(size) && l.sizes.same(size, l.sizes.unbounded(size)))
+        size && !constantOf(size) &&
+        l.sizes.same(size, l.sizes.unbounded(size)))
       plain = size;
   if (!plain)
     return;
@@ -104,9 +105,9 @@ void Broadcast::extendBounded(int64_t d) {
     if (!size || constantOf(size) || l.sizes.same(size, plain) ||
         !l.sizes.same(l.sizes.unbounded(size), plain))
       continue;
-    operand = gatherComputed(
-        l, operand, d - (rank - rankOf(operand)), plain,
-        [](ImplicitLocOpBuilder &, Value i) { return i; });
+    l.require(size, plain);
+    operand = gatherComputed(l, operand, d - (rank - rankOf(operand)), plain,
+                             [](ImplicitLocOpBuilder &, Value i) { return i; });
   }
 }
 

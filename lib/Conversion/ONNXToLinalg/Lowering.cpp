@@ -8,6 +8,8 @@
 
 #include "Lowering.h"
 
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+
 using namespace twist;
 using namespace twist::lowering;
 
@@ -120,6 +122,23 @@ Sizes Lowering::sizesOf(Value tensor) {
        d < e; ++d)
     result.push_back(sizeOf(tensor, d));
   return result;
+}
+
+/// Computed from sizes of the arguments alone, not from their elements.
+static bool isOfSizes(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (isa_and_present<tensor::DimOp>(op))
+    return true;
+  return op && isa_and_present<arith::ArithDialect>(op->getDialect()) &&
+         llvm::all_of(op->getOperands(), isOfSizes);
+}
+
+void Lowering::require(Size lhs, Size rhs) {
+  Value x = sizes.toValue(lhs), y = sizes.toValue(rhs);
+  if (!isOfSizes(x) || !isOfSizes(y) || !required.insert({x, y}).second)
+    return;
+  Value holds = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, x, y);
+  cf::AssertOp::create(b, holds, "a size is beyond a table of the model");
 }
 
 Sizes Lowering::refine(Value onnxValue, Sizes computed) {

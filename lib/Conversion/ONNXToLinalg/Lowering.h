@@ -123,6 +123,9 @@ public:
 
   Size sizeOf(Value tensor, int64_t dim);
   Sizes sizesOf(Value tensor);
+  /// Inputs whose sizes make these differ are refused before the function runs:
+  /// a `cf.assert`, which the shape function of a program evaluates.
+  void require(Size lhs, Size rhs);
   /// `computed`, with what the declared type of `onnxValue` knows statically.
   Sizes refine(Value onnxValue, Sizes computed);
 
@@ -186,6 +189,7 @@ private:
   Block *block = nullptr;
   llvm::DenseMap<Value, Value> values;
   llvm::DenseMap<std::pair<Value, int64_t>, Size> argumentSizes;
+  llvm::DenseSet<std::pair<Value, Value>> required;
 };
 
 /// `axis` counted from the front; reports an error if it is out of range.

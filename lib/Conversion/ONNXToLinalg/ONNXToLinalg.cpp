@@ -10,6 +10,8 @@
 
 #include "Lowering.h"
 
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+
 namespace twist {
 #define GEN_PASS_DEF_CONVERTONNXTOLINALGPASS
 #include "twist/Conversion/ONNXToLinalg/Passes.h.inc"

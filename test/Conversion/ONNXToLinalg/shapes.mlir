@@ -75,9 +75,12 @@ func.func @slice(%x: tensor<?x4xf32>) -> tensor<?x3xf32> {
   return %y : tensor<?x3xf32>
 }
 
-// A table cut to a size meets that size: no broadcast, positions stay inside.
+// A table cut to a size meets that size: no broadcast; more is refused.
 // CHECK-LABEL: @table
 // CHECK: %[[D:.*]] = tensor.dim %arg0
+// CHECK: %[[CUT:.*]] = arith.minsi %[[D]], %c16
+// CHECK: %[[HOLDS:.*]] = arith.cmpi eq, %[[CUT]], %[[D]]
+// CHECK: cf.assert %[[HOLDS]], "a size is beyond a table of the model"
 // CHECK: nn.gather ins(%{{.*}}, %{{.*}} : tensor<?x8xf32>, tensor<?xi64>)
 // CHECK: arith.addf
 // CHECK: return %{{.*}} : tensor<?x8xf32>

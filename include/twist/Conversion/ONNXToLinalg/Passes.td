@@ -12,7 +12,8 @@ def ConvertONNXToLinalgPass : Pass<"convert-onnx-to-linalg", "::mlir::ModuleOp">
     `uiN` becomes `iN`, at the functions' boundaries too. Integers that only
     make shapes become scalar index arithmetic on the sizes of the arguments;
     two dimensions with the same name in `onnx.dims` are the same size. Weights
-    stay `weights.load`. An op without a lowering is an error at its node; all
+    stay `weights.load`. Sizes that a model cannot take (more positions than it
+    has a table for) are refused by a `cf.assert` on the sizes. An op without a lowering is an error at its node; all
     of them are reported before the pass fails.
 
     Before:
@@ -31,7 +32,8 @@ def ConvertONNXToLinalgPass : Pass<"convert-onnx-to-linalg", "::mlir::ModuleOp">
   let statistics = [
     Statistic<"numLowered", "lowered", "ONNX ops lowered">
   ];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::cf::ControlFlowDialect", "::mlir::func::FuncDialect",
                            "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
                            "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect",
                            "::twist::nn::NNDialect"];

@@ -7,7 +7,9 @@
 
 #include "ResolveDims.h"
 #include "twist/Codegen/CPU/Program/Passes.h"
+#include "twist/Runtime/Program.h"
 
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Transforms/RegionUtils.h"
 
 namespace twist::cpu {
@@ -123,6 +125,21 @@ static LogicalResult takeSizesForTensors(func::FuncOp function) {
   return success();
 }
 
+/// Takes the assertions on sizes out of `function`; returns whether all hold,
+/// or null if there are none.
+static Value takeAssertions(func::FuncOp function) {
+  Value holds;
+  for (auto op : llvm::make_early_inc_range(
+           function.getBody().front().getOps<cf::AssertOp>())) {
+    OpBuilder b(op);
+    holds = holds ? arith::AndIOp::create(b, op.getLoc(), holds, op.getArg())
+                        .getResult()
+                  : op.getArg();
+    op.erase();
+  }
+  return holds;
+}
+
 static LogicalResult makeShapeFunction(func::FuncOp main) {
   OpBuilder b(main);
   b.setInsertionPointAfter(main);
@@ -132,6 +149,9 @@ static LogicalResult makeShapeFunction(func::FuncOp main) {
   function.removeArgAttrsAttr();
   function.removeResAttrsAttr();
   auto ret = cast<func::ReturnOp>(function.getBody().back().getTerminator());
+  // The runtime refuses such sizes before it runs @main.
+  (void)takeAssertions(main);
+  Value holds = takeAssertions(function);
   b.setInsertionPoint(ret);
   SmallVector<Value> sizes;
   for (Value result : ret.getOperands()) {
@@ -139,6 +159,12 @@ static LogicalResult makeShapeFunction(func::FuncOp main) {
     for (int64_t d = 0, e = type.getRank(); d < e; ++d)
       if (type.isDynamicDim(d))
         sizes.push_back(tensor::DimOp::create(b, ret.getLoc(), result, d));
+  }
+  if (holds) {
+    Value refused =
+        arith::ConstantIndexOp::create(b, ret.getLoc(), TWIST_SIZES_REFUSED);
+    for (Value &size : sizes)
+      size = arith::SelectOp::create(b, ret.getLoc(), holds, size, refused);
   }
   ret.getOperandsMutable().assign(sizes);
   function.setType(
