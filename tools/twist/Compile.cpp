@@ -128,7 +128,11 @@ int twist::tools::compileMain(int argc, char **argv) {
   options.precision = precision;
   options.loops = loops;
   options.emit = emit;
-  options.output = output;
+  // The artefact's name, also where its code's is given.
+  StringRef name = output;
+  if (emit == EmitKind::SharedObject)
+    name.consume_back(".so");
+  options.output = name.str();
   options.reproducer = reproducer;
   if (verify && ticket.empty()) {
     llvm::errs() << "error: --verify needs a ticket\n";

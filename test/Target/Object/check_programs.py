@@ -112,6 +112,8 @@ def card():
           and card["inputs"][0]["dims"] == ["batch", 4] and "avx2" in card["target"]["features"], card)
     report = json.loads(succeeds("bench", "twist", "bench", "mlp", "--dim", "batch=3", "--json", "--repeat=5", "--profile"))
     check("bench", report["repeat"] == 5 and report["median_seconds"] > 0 and len(report["profile"]) >= 1, report)
+    succeeds("NAME.so for NAME", "twist", "compile", "mlp.mlir", "-o", "named.so", "--quiet")
+    check("named", os.path.exists("named.so") and os.path.exists("named.weights"))
     succeeds("obj", "twist", "compile", "mlp.mlir", "-o", "other", "--emit=obj", "--quiet")
     succeeds("llvm", "twist", "compile", "mlp.mlir", "-o", "other", "--emit=llvm", "--quiet")
     succeeds("mlir", "twist", "compile", "mlp.mlir", "-o", "other", "--emit=mlir", "--quiet")

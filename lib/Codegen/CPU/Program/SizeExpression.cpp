@@ -40,11 +40,15 @@ void SizeBuilder::multiply(Monomial &monomial, Value factor) {
   monomial.symbols.push_back(factor);
 }
 
+/// Bytes of an element in memory.
+static int64_t elementBytes(Type type) {
+  return type.isIndex() ? 8 : llvm::divideCeil(type.getIntOrFloatBitWidth(), 8);
+}
+
 FailureOr<Monomial> SizeBuilder::bytes(MemRefType type,
                                        ValueRange dynamicSizes) {
   Monomial result;
-  result.coefficient =
-      llvm::divideCeil(type.getElementType().getIntOrFloatBitWidth(), 8);
+  result.coefficient = elementBytes(type.getElementType());
   for (int64_t size : type.getShape())
     if (!ShapedType::isDynamic(size))
       result.coefficient *= size;
