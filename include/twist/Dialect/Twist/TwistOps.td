@@ -39,18 +39,45 @@ def Twist_AxisOp : Op<Twist_Dialect, "axis", [Symbol]> {
     its place among its kind in graph order. `sources` are the weights that make
     it, each a path `weight:dim[:segment…]`; the first is the axis's name for
     people, all are aliases.
+
+    Constraints:
+    - C1: `units` is positive.
+
+    ```mlir
+    twist.axis @ffn_0 {kind = "ffn", index = 0 : i64, units = 8 : i64, sources = ["up:1", "down:0"]}
+    ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$kind, I64Attr:$index, I64Attr:$units,
                        StrArrayAttr:$sources, OptionalAttr<StrAttr>:$sym_visibility);
   let assemblyFormat = "$sym_name attr-dict";
+  let hasVerifier = 1;
 }
 
-def Twist_GateOp : Op<Twist_Dialect, "gate", [Pure, AllTypesMatch<["input", "output"]>]> {
+def Twist_GateOp : Op<Twist_Dialect, "gate",
+                      [Pure, AllTypesMatch<["input", "output"]>,
+                       DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "selects the operand where the axis's units are kept, 0 elsewhere";
+  let description = [{
+    Semantics: the element at an index of dimension `dim` is the input's, unless
+    the index lies in a removed unit of the axis at one of `places`; then it is
+    0, even where the input is NaN. Without a subnetwork all units are kept.
+
+    Constraints:
+    - C1: `dim` is a dimension of the input.
+    - C2: there is a place; offsets are not negative, outer, units and inner positive.
+    - C3: in a dimension of static size, places end inside it.
+    - C4: `axis` names a `twist.axis`.
+    - C5: every place has the axis's units.
+
+    ```mlir
+    %g = twist.gate %a by @ffn_0 dim 1 at [#twist.place<offset = 0, outer = 1, units = 8, inner = 1>] : tensor<?x8xf32>
+    ```
+  }];
   let arguments = (ins AnyRankedTensor:$input, FlatSymbolRefAttr:$axis, I64Attr:$dim,
                        Twist_PlacesAttr:$places);
   let results = (outs AnyRankedTensor:$output);
   let assemblyFormat = "$input `by` $axis `dim` $dim `at` $places attr-dict `:` type($input)";
+  let hasVerifier = 1;
 }
 
 def Twist_SubnetworkOp : Op<Twist_Dialect, "subnetwork", [Symbol]> {
