@@ -1,5 +1,4 @@
-//===- Slice.cpp - twist slice
-//----------------------------------------------===//
+//===- Slice.cpp - twist slice --------------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
