@@ -1,5 +1,4 @@
-//===- Ticket.cpp - twist ticket
-//--------------------------------------------===//
+//===- Ticket.cpp - twist ticket ------------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
