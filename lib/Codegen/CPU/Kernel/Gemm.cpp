@@ -181,7 +181,7 @@ private:
   void writeBlock(Value row, int64_t rows, Fetch fetch, Value fetchColumn);
   Block accumulate(ArrayRef<Value> lhsOffsets, int64_t unroll, Fetch fetch,
                    Value fetchColumn);
-  void prefetch(Value offset);
+  void prefetch(Value offset, unsigned level);
   Value multiplyAdd(Value x, Value y, Value sum);
   void storeRow(Value row, ArrayRef<Value> sums);
   Value runEpilogue(Value sum, ArrayRef<Value> offsets, int64_t vector);
@@ -208,9 +208,10 @@ Value GemmWriter::multiplyAdd(Value x, Value y, Value sum) {
   return arith::AddIOp::create(e.b, e.loc, sum, product);
 }
 
-void GemmWriter::prefetch(Value offset) {
+/// Into the cache of this level.
+void GemmWriter::prefetch(Value offset, unsigned level) {
   memref::PrefetchOp::create(e.b, e.loc, plan.rhs().buffer.flat, offset,
-                             /*isWrite=*/false, /*localityHint=*/2,
+                             /*isWrite=*/false, /*localityHint=*/4 - level,
                              /*isDataCache=*/true);
 }
 
@@ -236,12 +237,14 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
       panel.push_back(e.convert(lanes, plan.accumulator, op.getRhsUnsigned()));
     }
     if (fetch == Fetch::NextPanel)
-      prefetch(e.add(e.add(nextPanel, e.mul(k, plan.depthStep)), fetchColumn));
+      prefetch(e.add(e.add(nextPanel, e.mul(k, plan.depthStep)), fetchColumn),
+               /*level=*/2);
     // Panels follow each other: what is ahead may be of the next one.
     if (fetch == Fetch::Ahead)
       for (int64_t j = 0; j < vectors; ++j)
         prefetch(e.add(rowStart, e.index(stepsAhead * plan.panelColumns() +
-                                         j * plan.lanes)));
+                                         j * plan.lanes)),
+                 /*level=*/1);
     for (int64_t r = 0; r < rows; ++r) {
       Value scalar = e.loadScalar(plan.lhs().buffer,
                                   e.add(lhsOffsets[r], e.mul(k, lhsStep)));
