@@ -56,7 +56,7 @@ def peak_function(lanes):
     with open(source, "w") as file:
         file.write(PEAK)
     chains = 24 if lanes == 16 else 12
-    subprocess.run(["clang", "-O3", "-march=native", f"-DLANES={lanes}", f"-DCHAINS={chains}", "-shared", "-fPIC",
+    subprocess.run(["clang", "-O3", "-march=native", "-mprefer-vector-width=512", f"-DLANES={lanes}", f"-DCHAINS={chains}", "-shared", "-fPIC",
                     source, "-o", shared], check=True)
     run = ctypes.CDLL(shared).peak
     run.argtypes = [ctypes.c_long]

@@ -6,7 +6,7 @@
  * machine THREADS: prints one JSON line with the f32 multiply-add rate of
  * independent chains in registers (GFLOP/s) and the bandwidth of reading and of
  * a triad over arrays far larger than the caches (GB/s). Best of several runs.
- * Build: clang-22 -O3 -march=native -pthread machine.c -o machine
+ * Build: clang-22 -O3 -march=native -mprefer-vector-width=512 -pthread machine.c -o machine
  *
  *===----------------------------------------------------------------------===*/
 

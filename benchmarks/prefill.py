@@ -43,9 +43,13 @@ def gpt2_small(layers):
 
 def machine(threads):
     binary = os.path.join(BUILD, "machine")
-    subprocess.run(["clang-22", "-O3", "-march=native", "-pthread", os.path.join(ROOT, "benchmarks", "machine.c"),
-                    "-o", binary], check=True)
-    return json.loads(subprocess.run([binary, str(threads)], check=True, capture_output=True, text=True).stdout)
+    # Left alone, clang takes half the width on processors that clock lower for the whole one.
+    subprocess.run(["clang-22", "-O3", "-march=native", "-mprefer-vector-width=512", "-pthread",
+                    os.path.join(ROOT, "benchmarks", "machine.c"), "-o", binary], check=True)
+    # The best of several: a neighbour's load on a shared machine only ever lowers a limit.
+    runs = [json.loads(subprocess.run([binary, str(threads)], check=True, capture_output=True, text=True).stdout)
+            for _ in range(7)]
+    return {key: max(run[key] for run in runs) for key in runs[0]}
 
 
 def compiled(name, model):
