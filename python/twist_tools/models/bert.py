@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from .graph import FLOAT, Graph
+from .sampler import Sampler
 
 EPS = 1e-12
 
@@ -58,18 +59,15 @@ def load(path):
 
 
 def random_weights(config):
-    rng = np.random.default_rng(config.seed)
-    d, f = config.dim, config.ffn
-
-    def normal(*shape, scale):
-        return rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)
+    sampler = Sampler(config.seed)
+    normal, d, f = sampler.normal, config.dim, config.ffn
 
     w = {"embeddings.word_embeddings.weight": normal(config.vocab, d, scale=1),
          "embeddings.position_embeddings.weight": normal(config.context, d, scale=0.5),
          "embeddings.token_type_embeddings.weight": normal(2, d, scale=0.5)}
 
     def norm(name):
-        w[name + ".weight"] = (rng.uniform(0.5, 1.5, d) * rng.choice([-1, 1], d)).astype(np.float32)
+        w[name + ".weight"] = sampler.gain(d)
         w[name + ".bias"] = normal(d, scale=0.3)
 
     def linear(name, out, inner, scale=1.0):

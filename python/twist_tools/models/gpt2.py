@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from .graph import FLOAT, Graph
+from .sampler import Sampler
 
 EPS = 1e-5
 
@@ -46,14 +47,8 @@ class Config:
 
 def random_weights(config):
     """Weights under which a wrong head shows: scores of deviation 2 before softmax, gains and biases far from 1 and 0."""
-    rng = np.random.default_rng(config.seed)
-    d, f = config.dim, config.ffn
-
-    def normal(*shape, scale):
-        return (rng.standard_normal(shape, dtype=np.float32) * np.float32(scale))
-
-    def gain(n):
-        return (rng.uniform(0.5, 1.5, n) * rng.choice([-1, 1], n)).astype(np.float32)
+    sampler = Sampler(config.seed)
+    normal, gain, d, f = sampler.normal, sampler.gain, config.dim, config.ffn
 
     w = {"wte.weight": normal(config.vocab, d, scale=d**-0.25),
          "wpe.weight": normal(config.context, d, scale=0.5)}

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from .graph import FLOAT, Graph
+from .sampler import Sampler
 
 EPS = 1e-5
 
@@ -62,19 +63,13 @@ def load(path):
 
 
 def random_weights(config):
-    rng = np.random.default_rng(config.seed)
-    d, f, kv = config.dim, config.ffn, config.dim // config.heads * config.kv_heads
+    sampler = Sampler(config.seed)
+    normal, d, f, kv = sampler.normal, config.dim, config.ffn, config.dim // config.heads * config.kv_heads
 
-    def normal(*shape, scale):
-        return rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)
-
-    def gain():
-        return (rng.uniform(0.5, 1.5, d) * rng.choice([-1, 1], d)).astype(np.float32)
-
-    w = {"model.embed_tokens.weight": normal(config.vocab, d, scale=d**-0.25), "model.norm.weight": gain()}
+    w = {"model.embed_tokens.weight": normal(config.vocab, d, scale=d**-0.25), "model.norm.weight": sampler.gain(d)}
     for n in range(config.layers):
         p = f"model.layers.{n}."
-        w |= {p + "input_layernorm.weight": gain(), p + "post_attention_layernorm.weight": gain(),
+        w |= {p + "input_layernorm.weight": sampler.gain(d), p + "post_attention_layernorm.weight": sampler.gain(d),
               p + "self_attn.q_proj.weight": normal(d, d, scale=1.4 * d**-0.5),
               p + "self_attn.k_proj.weight": normal(kv, d, scale=1.4 * d**-0.5),
               p + "self_attn.v_proj.weight": normal(kv, d, scale=d**-0.5),
