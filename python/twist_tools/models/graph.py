@@ -59,12 +59,12 @@ class Graph:
         self.nodes.append(helper.make_node(kind, list(inputs), names, name=name, domain=domain, **attributes))
         return names[0] if len(names) == 1 else names
 
-    def cast(self, x):
-        """x in the graph's float type."""
+    def cast(self, x, elem="float"):
+        """x in the graph's float type, or another."""
         index = self.counts.get("Cast", 0)
         self.counts["Cast"] = index + 1
         name = f"{self.scope}Cast_{index}"
-        self.nodes.append(helper.make_node("Cast", [x], [name + "_output_0"], name=name, to=self._elem("float")))
+        self.nodes.append(helper.make_node("Cast", [x], [name + "_output_0"], name=name, to=self._elem(elem)))
         return name + "_output_0"
 
     def unsqueeze(self, x, axes):
