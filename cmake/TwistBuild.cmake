@@ -4,8 +4,8 @@ set(TWIST_INCLUDE_DIRS ${CMAKE_SOURCE_DIR}/include ${CMAKE_BINARY_DIR}/include)
 set(TWIST_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
 
 if(TWIST_SANITIZE)
-  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer)
-  add_link_options(-fsanitize=address,undefined)
+  add_compile_options(-fsanitize=address,undefined,fuzzer-no-link -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined,fuzzer-no-link)
 endif()
 add_link_options(-fuse-ld=lld)
 
@@ -17,7 +17,9 @@ target_compile_definitions(twist_mlir_headers INTERFACE ${LLVM_DEFINITIONS_LIST}
 target_link_libraries(twist_mlir_headers INTERFACE MLIR LLVM)
 
 # Every library that uses MLIR reuses one precompiled header.
-file(WRITE ${CMAKE_BINARY_DIR}/pch.cpp "// carries the precompiled header\n")
+# Written once: a newer file would rebuild the header and all that uses it.
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch.cpp CONTENT
+  "// carries the precompiled header\n")
 add_library(twist_pch OBJECT ${CMAKE_BINARY_DIR}/pch.cpp)
 target_link_libraries(twist_pch PRIVATE twist_mlir_headers)
 target_compile_options(twist_pch PRIVATE -fno-exceptions ${TWIST_WARNINGS})
