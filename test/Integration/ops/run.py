@@ -1,4 +1,5 @@
 """Compiles many functions at once with plain passes and calls them with numpy arrays."""
+import concurrent.futures
 import ctypes
 import os
 import re
@@ -23,15 +24,33 @@ LLVM = "/usr/lib/llvm-22"
 SEPARATOR = "\n// -----\n"
 
 
+# Functions in a module: enough to spread a process's start, few enough that work on symbols stays linear.
+PART = 256
+
+
+def in_parts(work, texts):
+    """`work` on parts of a dictionary, a thread for each processor; its results in order."""
+    items = list(texts.items())
+    parts = [dict(items[i:i + PART]) for i in range(0, len(items), PART)]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, range(len(parts)), parts))
+
+
 def which_compile(texts):
     """For each name → text: None, or the error that twist-opt gives."""
+    return {name: error for part in in_parts(which_of_part, texts) for name, error in part.items()}
+
+
+def which_of_part(_, texts):
     done = subprocess.run(["twist-opt", "-", "--split-input-file", *TO_LINALG, *TO_LLVM[:4]],
                           input=SEPARATOR.join(texts.values()), capture_output=True, text=True)
     if done.returncode < 0:
         raise RuntimeError(done.stderr[-2000:])
     compiled = set(re.findall(r"func\.func @(\w+)\(", done.stdout))
     # Locations are named CASE/NODE; what has none (the parser) is tried alone.
-    errors = dict(re.findall(r'^loc\(.*?"(\w+)/.*?: error: (.*)$', done.stderr, re.M))
+    errors = {}
+    for name, error in re.findall(r'error: loc\(.*?"(\w+)/.*?\): (.*)$', done.stderr, re.M):
+        errors.setdefault(name, error)
     return {name: None if name in compiled else errors.get(name) or error_alone(texts[name])
             for name in texts}
 
@@ -43,17 +62,32 @@ def error_alone(text):
     return found.group(1) if found else f"exit {done.returncode}: {done.stderr[-300:]}"
 
 
+class Library:
+    """Shared objects as one."""
+
+    def __init__(self, parts):
+        self.of = {name: library for library, names in parts for name in names}
+
+    def function(self, name):
+        return getattr(self.of[name], f"_mlir_ciface_{name}")
+
+
 def build(texts, folder):
-    """One shared object with a C function for each name → text."""
+    """C functions for name → text, in shared objects in `folder`."""
     os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "cases")
+    return Library(in_parts(lambda number, part: (build_part(number, part, folder), list(part)), texts))
+
+
+def build_part(number, texts, folder):
+    path = os.path.join(folder, f"cases{number}")
     with open(path + ".mlir", "w") as file:
         file.write("\n".join(texts.values()))
     subprocess.run(["twist-opt", path + ".mlir", *TO_LINALG, *TO_LLVM, "-o", path + ".llvm.mlir"],
                    check=True)
     subprocess.run([f"{LLVM}/bin/mlir-translate", "--mlir-to-llvmir", path + ".llvm.mlir",
                     "-o", path + ".ll"], check=True)
-    subprocess.run(["clang-22", "-O1", "-fPIC", "-shared", "-Wno-override-module", "-x", "ir",
+    # Not optimised: these arrays are small, and most of the time went there.
+    subprocess.run(["clang-22", "-O0", "-fPIC", "-shared", "-Wno-override-module", "-x", "ir",
                     path + ".ll", "-o", path + ".so", f"-L{LLVM}/lib", f"-Wl,-rpath,{LLVM}/lib",
                     "-lmlir_c_runner_utils", "-lm"], check=True)
     return ctypes.CDLL(path + ".so")
@@ -81,7 +115,7 @@ def call(library, name, inputs, outputs):
         arguments.append(ctypes.byref(d))
     fields = [(f"r{i}", descriptor(np.ndim(o))) for i, o in enumerate(outputs)]
     results = type("Results", (ctypes.Structure,), {"_fields_": fields})()
-    getattr(library, f"_mlir_ciface_{name}")(ctypes.byref(results), *arguments)
+    library.function(name)(ctypes.byref(results), *arguments)
     return [to_array(getattr(results, f"r{i}"), np.asarray(o)) for i, o in enumerate(outputs)]
 
 
