@@ -22,6 +22,22 @@ void relateReduction(mlir::Operation *op, Relations &relations);
 void relateArgReduction(mlir::Operation *op, Relations &relations);
 /// Softmax and its like: each unit along `axis` depends on all others.
 void relateAlongAxis(mlir::Operation *op, Relations &relations);
+/// MaxPool and its like: windows over all but batch and channels.
+void relatePool(mlir::Operation *op, Relations &relations);
+/// GlobalMaxPool and its like: all but batch and channels are reduced.
+void relateGlobalPool(mlir::Operation *op, Relations &relations);
+
+/// A norm over the dimensions from `axis`; scale and bias broadcast to them.
+void relateNorm(mlir::Operation *op, Relations &relations, int64_t axis);
+
+/// CumSum, CumProd: each unit along the axis depends on those before it.
+void relateCumulative(mlir::Operation *op, Relations &relations);
+/// QuantizeLinear, DequantizeLinear: factors along `axis` or one for all.
+void relateQuantization(mlir::Operation *op, Relations &relations);
+/// Losses over classes: scores, labels, weights.
+void relateLoss(mlir::Operation *op, Relations &relations);
+/// RNN, GRU, LSTM.
+void relateRecurrent(mlir::Operation *op, Relations &relations);
 
 /// Rank of an operand or result; 0 where it has none or is absent.
 int64_t rankOf(mlir::Value value);

@@ -69,6 +69,20 @@ std::optional<SliceRange> sliceRange(mlir::MLIRContext *context,
 /// has no rule or too little is known.
 std::optional<Dims> inferDims(const ShapeState &state, mlir::OpResult result);
 
+/// inferDims for fused attention and its like.
+std::optional<Dims> inferFusedDims(const ShapeState &state,
+                                   mlir::OpResult result);
+
+/// numpy's broadcasting of two shapes, aligned at the right.
+Dims broadcastDims(mlir::MLIRContext *context, const Dims &a, const Dims &b);
+/// The same for ops of lib/Dialect/ONNX/ShapeRulesImages.cpp.
+std::optional<Dims> inferImageDims(const ShapeState &state,
+                                   mlir::OpResult result);
+
+/// As above, for the ops of ONNXOtherOps.td.
+std::optional<Dims> inferOtherDims(const ShapeState &state,
+                                   mlir::OpResult result);
+
 /// The elements of the op's (single, or the given) result, whose dims are
 /// known and constant.
 std::optional<Contents> inferContents(const ShapeState &state,

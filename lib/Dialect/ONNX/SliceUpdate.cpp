@@ -109,8 +109,10 @@ static Value applyEdit(OpBuilder &builder, Location loc, const SizeEdit &edit,
                                intsConstant(builder, loc, denominators));
   scaled = MulOp::create(builder, loc, type, scaled,
                          intsConstant(builder, loc, numerators));
+  // 0 stays 0 when scaled; and that a size is not negative can be decided.
+  int64_t above = edit.above == 0 ? -1 : edit.above;
   Value isSize = GreaterOp::create(builder, loc, bools, sizes,
-                                   intsConstant(builder, loc, {edit.above}));
+                                   intsConstant(builder, loc, {above}));
   return WhereOp::create(builder, loc, type, isSize, scaled, sizes);
 }
 
@@ -441,4 +443,43 @@ LogicalResult GatherOp::updateForSlice(SliceUpdate &update) {
   getIndicesMutable().assign(
       intsConstant(update.builder(), getLoc(), *at, type.clone(shape)));
   return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Numbers of groups
+//===----------------------------------------------------------------------===//
+
+/// As many groups as there are channels for the weight's share of each.
+LogicalResult ConvOp::updateForSlice(SliceUpdate &update) {
+  if (getGroup() == 1 || (update.ratio(getX(), 1) == kWhole &&
+                          update.ratio(getW(), 1) == kWhole))
+    return success();
+  int64_t channels = update.newSize(getX(), 1);
+  int64_t share = update.newSize(getW(), 1);
+  if (share != 0)
+    setGroup(channels / share);
+  return success();
+}
+
+LogicalResult ConvTransposeOp::updateForSlice(SliceUpdate &update) {
+  if (getGroup() == 1 || (update.ratio(getY(), 1) == kWhole &&
+                          update.ratio(getW(), 1) == kWhole))
+    return success();
+  int64_t units = update.newSize(getY(), 1);
+  int64_t share = update.newSize(getW(), 1);
+  if (share != 0)
+    setGroup(units / share);
+  return success();
+}
+
+LogicalResult GroupNormalizationOp::updateForSlice(SliceUpdate &update) {
+  auto [numerator, denominator] = update.ratio(getX(), 1);
+  setNumGroups(getNumGroups() / denominator * numerator);
+  return success();
+}
+
+LogicalResult ResizeOp::updateForSlice(SliceUpdate &update) {
+  if (isa<NoneType>(getSizes().getType()) || getAxes())
+    return success();
+  return updateShapeOperand(*this, getSizesMutable(), getY(), 0, update);
 }

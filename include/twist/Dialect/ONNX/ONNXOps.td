@@ -166,7 +166,7 @@ def ONNX_SeluOp : ONNX_MapOp<"Selu", (ins ONNX_Float<"1.67326319217681884765625"
                                             ONNX_Float<"1.05070102214813232421875">:$gamma)>;
 def ONNX_SwishOp : ONNX_MapOp<"Swish", (ins ONNX_Float<"1.0">:$alpha)>;
 def ONNX_ThresholdedReluOp : ONNX_MapOp<"ThresholdedRelu", (ins ONNX_Float<"1.0">:$alpha)>;
-def ONNX_CastOp : ONNX_MapOp<"Cast", (ins SI64Attr:$to, ONNX_Int<"1">:$saturate)> {
+def ONNX_CastOp : ONNX_MapOp<"Cast", (ins SI64Attr:$to, ONNX_Int<"1">:$saturate, OptionalAttr<StrAttr>:$round_mode)> {
   let hasVerifier = 1;
   let hasFolder = 1;
 }
@@ -234,6 +234,89 @@ foreach name = ["ArgMax", "ArgMin"] in
 def ONNX_CumSumOp : ONNX_Op<"CumSum", [Pure]> {
   let arguments = (ins ONNX_Value:$x, ONNX_Value:$axis, ONNX_Int<"0">:$exclusive, ONNX_Int<"0">:$reverse);
   let results = (outs ONNX_Value:$y);
+  let extraClassDefinition = ONNX_RelateBy<"relateCumulative">.definition;
+}
+
+//===----------------------------------------------------------------------===//
+// Convolutions, pooling, norms of images: [batch, channels, spatial...]
+//===----------------------------------------------------------------------===//
+
+def ONNX_ConvOp : ONNX_Op<"Conv", [Pure]> {
+  let arguments = (ins ONNX_Value:$X, ONNX_Value:$W, ONNX_Optional:$B,
+                       ONNX_Str<"NOTSET">:$auto_pad, ONNX_OptInts:$dilations, ONNX_Int<"1">:$group,
+                       ONNX_OptInts:$kernel_shape, ONNX_OptInts:$pads, ONNX_OptInts:$strides);
+  let results = (outs ONNX_Value:$Y);
+  let hasVerifier = 1;
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
+}
+def ONNX_ConvTransposeOp : ONNX_Op<"ConvTranspose", [Pure]> {
+  let arguments = (ins ONNX_Value:$X, ONNX_Value:$W, ONNX_Optional:$B,
+                       ONNX_Str<"NOTSET">:$auto_pad, ONNX_OptInts:$dilations, ONNX_Int<"1">:$group,
+                       ONNX_OptInts:$kernel_shape, ONNX_OptInts:$output_padding, ONNX_OptInts:$output_shape,
+                       ONNX_OptInts:$pads, ONNX_OptInts:$strides);
+  let results = (outs ONNX_Value:$Y);
+  let hasVerifier = 1;
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
+}
+
+// Windows over the spatial dimensions; batch and channels go through.
+class ONNX_PoolOp<string mnemonic, dag more = (ins)> : ONNX_Op<mnemonic, [Pure]> {
+  let arguments = !con((ins ONNX_Value:$X, ONNX_Str<"NOTSET">:$auto_pad, ONNX_Int<"0">:$ceil_mode,
+                            ONNX_OptInts:$dilations, DenseI64ArrayAttr:$kernel_shape,
+                            ONNX_OptInts:$pads, ONNX_OptInts:$strides), more);
+  let results = (outs ONNX_Value:$Y);
+  let hasVerifier = 1;
+  let extraClassDefinition = ONNX_RelateBy<"relatePool">.definition;
+}
+def ONNX_AveragePoolOp : ONNX_PoolOp<"AveragePool", (ins ONNX_Int<"0">:$count_include_pad)>;
+def ONNX_LpPoolOp : ONNX_PoolOp<"LpPool", (ins ONNX_Int<"2">:$p)>;
+def ONNX_MaxPoolOp : ONNX_PoolOp<"MaxPool", (ins ONNX_Int<"0">:$storage_order)> {
+  let results = (outs ONNX_Value:$Y, ONNX_Optional:$Indices);
+}
+class ONNX_GlobalPoolOp<string mnemonic, dag attributes = (ins)> : ONNX_UnaryOp<mnemonic, attributes> {
+  let extraClassDefinition = ONNX_RelateBy<"relateGlobalPool">.definition;
+}
+def ONNX_GlobalAveragePoolOp : ONNX_GlobalPoolOp<"GlobalAveragePool">;
+def ONNX_GlobalMaxPoolOp : ONNX_GlobalPoolOp<"GlobalMaxPool">;
+def ONNX_GlobalLpPoolOp : ONNX_GlobalPoolOp<"GlobalLpPool", (ins ONNX_Int<"2">:$p)>;
+
+def ONNX_BatchNormalizationOp : ONNX_Op<"BatchNormalization", [Pure]> {
+  let arguments = (ins ONNX_Value:$X, ONNX_Value:$scale, ONNX_Value:$B,
+                       ONNX_Value:$input_mean, ONNX_Value:$input_var, ONNX_Float<"1e-05">:$epsilon,
+                       ONNX_Float<"0.9">:$momentum, ONNX_Int<"0">:$training_mode);
+  let results = (outs ONNX_Value:$Y, ONNX_Optional:$running_mean, ONNX_Optional:$running_var);
+  let hasVerifier = 1;
+}
+def ONNX_InstanceNormalizationOp : ONNX_Op<"InstanceNormalization", [Pure]> {
+  let arguments = (ins ONNX_Value:$input, ONNX_Value:$scale, ONNX_Value:$B, ONNX_Float<"1e-05">:$epsilon);
+  let results = (outs ONNX_Value:$output);
+}
+def ONNX_GroupNormalizationOp : ONNX_Op<"GroupNormalization", [Pure]> {
+  let arguments = (ins ONNX_Value:$X, ONNX_Value:$scale, ONNX_Value:$bias, ONNX_Float<"1e-05">:$epsilon,
+                       SI64Attr:$num_groups, ONNX_Int<"1">:$stash_type);
+  let results = (outs ONNX_Value:$Y);
+  let hasVerifier = 1;
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
+}
+def ONNX_LRNOp : ONNX_UnaryOp<"LRN", (ins ONNX_Float<"0.0001">:$alpha, ONNX_Float<"0.75">:$beta,
+                                          ONNX_Float<"1.0">:$bias, SI64Attr:$size)>;
+
+def ONNX_ResizeOp : ONNX_Op<"Resize", [Pure]> {
+  let arguments = (ins ONNX_Value:$X, ONNX_Optional:$roi, ONNX_Optional:$scales, ONNX_Optional:$sizes,
+                       ONNX_Int<"0">:$antialias, ONNX_OptInts:$axes,
+                       ONNX_Str<"half_pixel">:$coordinate_transformation_mode,
+                       ONNX_Float<"-0.75">:$cubic_coeff_a, ONNX_Int<"0">:$exclude_outside,
+                       ONNX_Float<"0.0">:$extrapolation_value,
+                       ONNX_Str<"stretch">:$keep_aspect_ratio_policy, ONNX_Str<"nearest">:$mode,
+                       ONNX_Str<"round_prefer_floor">:$nearest_mode);
+  let results = (outs ONNX_Value:$Y);
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
+}
+def ONNX_DepthToSpaceOp : ONNX_UnaryOp<"DepthToSpace", (ins SI64Attr:$blocksize, ONNX_Str<"DCR">:$mode)> {
+  let hasVerifier = 1;
+}
+def ONNX_SpaceToDepthOp : ONNX_UnaryOp<"SpaceToDepth", (ins SI64Attr:$blocksize)> {
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -333,5 +416,118 @@ def ONNX_ConstantOfShapeOp : ONNX_Op<"ConstantOfShape", [Pure]> {
   let results = (outs ONNX_Value:$output);
   let extraClassDeclaration = ONNX_UpdatesForSlice;
 }
+
+//===----------------------------------------------------------------------===//
+// Fused attention and its like: decomposed for programs (onnx-decompose-fused)
+//===----------------------------------------------------------------------===//
+
+// Sizes of their own (heads) are cut too.
+class ONNX_FusedOp<string mnemonic> : ONNX_Op<mnemonic, [Pure]> {
+  let extraClassDeclaration = ONNX_UpdatesForSlice;
+}
+
+def ONNX_AttentionOp : ONNX_FusedOp<"Attention"> {
+  let arguments = (ins ONNX_Value:$Q, ONNX_Value:$K, ONNX_Value:$V, ONNX_Optional:$attn_mask,
+                       ONNX_Optional:$past_key, ONNX_Optional:$past_value, ONNX_Optional:$nonpad_kv_seqlen,
+                       ONNX_Int<"0">:$is_causal, ONNX_OptInt:$kv_num_heads, ONNX_OptInt:$left_window_size,
+                       ONNX_OptInt:$q_num_heads, ONNX_Int<"0">:$qk_matmul_output_mode,
+                       ONNX_OptInt:$right_window_size, ONNX_OptFloat:$scale,
+                       ONNX_Float<"0.0">:$softcap, ONNX_OptInt:$softmax_precision);
+  let results = (outs ONNX_Value:$Y, ONNX_Optional:$present_key, ONNX_Optional:$present_value,
+                      ONNX_Optional:$qk_matmul_output);
+}
+def ONNX_RotaryEmbeddingOp : ONNX_FusedOp<"RotaryEmbedding"> {
+  let arguments = (ins ONNX_Value:$X, ONNX_Value:$cos_cache, ONNX_Value:$sin_cache, ONNX_Optional:$position_ids,
+                       ONNX_Int<"0">:$interleaved, ONNX_OptInt:$num_heads, ONNX_Int<"0">:$rotary_embedding_dim);
+  let results = (outs ONNX_Value:$Y);
+}
+// onnxruntime's own, in ONNX's domain.
+def ONNX_SimplifiedLayerNormalizationOp : ONNX_Op<"SimplifiedLayerNormalization", [Pure]> {
+  let arguments = (ins ONNX_Value:$X, ONNX_Value:$scale, ONNX_Int<"-1">:$axis,
+                       ONNX_Float<"1e-05">:$epsilon, ONNX_Int<"1">:$stash_type);
+  let results = (outs ONNX_Value:$Y, ONNX_Optional:$inv_std_var);
+}
+
+// Attributes of com.microsoft are optional: written only where the file has
+// them, as older runtimes know fewer.
+defvar MS = "com.microsoft.";
+def ONNX_MSGeluOp : ONNX_MapOp<MS#"Gelu">;
+def ONNX_MSQuickGeluOp : ONNX_MapOp<MS#"QuickGelu", (ins ONNX_OptFloat:$alpha)>;
+def ONNX_MSBiasGeluOp : ONNX_Map2Op<MS#"BiasGelu">;
+def ONNX_MSFastGeluOp : ONNX_Op<MS#"FastGelu", [Pure, ONNX_Elementwise]> {
+  let arguments = (ins ONNX_Value:$X, ONNX_Optional:$bias);
+  let results = (outs ONNX_Value:$Y);
+  let extraClassDefinition = ONNX_RelateUnits;
+}
+def ONNX_MSFusedMatMulOp : ONNX_BinaryOp<MS#"FusedMatMul", (ins
+    ONNX_OptFloat:$alpha, ONNX_OptInt:$transA, ONNX_OptInt:$transB,
+    ONNX_OptInt:$transBatchA, ONNX_OptInt:$transBatchB)>;
+def ONNX_MSFusedGemmOp : ONNX_Op<MS#"FusedGemm", [Pure]> {
+  let arguments = (ins ONNX_Value:$A, ONNX_Value:$B, ONNX_Optional:$C,
+                       OptionalAttr<StrAttr>:$activation, ONNX_OptFloat:$activation_alpha,
+                       ONNX_OptFloat:$activation_beta, ONNX_OptFloat:$activation_gamma,
+                       ONNX_OptFloat:$alpha, ONNX_OptFloat:$beta, ONNX_OptInt:$transA, ONNX_OptInt:$transB);
+  let results = (outs ONNX_Value:$Y);
+}
+def ONNX_MSSkipLayerNormalizationOp : ONNX_Op<MS#"SkipLayerNormalization", [Pure]> {
+  let arguments = (ins ONNX_Value:$input, ONNX_Value:$skip, ONNX_Value:$gamma, ONNX_Optional:$beta,
+                       ONNX_Optional:$bias, ONNX_OptFloat:$epsilon);
+  let results = (outs ONNX_Value:$output, ONNX_Optional:$mean, ONNX_Optional:$inv_std_var,
+                      ONNX_Optional:$input_skip_bias_sum);
+}
+def ONNX_MSSkipSimplifiedLayerNormalizationOp : ONNX_Op<MS#"SkipSimplifiedLayerNormalization", [Pure]> {
+  let arguments = (ins ONNX_Value:$input, ONNX_Value:$skip, ONNX_Value:$gamma, ONNX_Optional:$bias,
+                       ONNX_OptFloat:$epsilon);
+  let results = (outs ONNX_Value:$output, ONNX_Optional:$mean, ONNX_Optional:$inv_std_var,
+                      ONNX_Optional:$input_skip_bias_sum);
+}
+def ONNX_MSEmbedLayerNormalizationOp : ONNX_Op<MS#"EmbedLayerNormalization", [Pure]> {
+  let arguments = (ins ONNX_Value:$input_ids, ONNX_Optional:$segment_ids, ONNX_Value:$word_embedding,
+                       ONNX_Value:$position_embedding, ONNX_Optional:$segment_embedding, ONNX_Value:$gamma,
+                       ONNX_Value:$beta, ONNX_Optional:$mask, ONNX_Optional:$position_ids,
+                       ONNX_OptFloat:$epsilon, ONNX_OptInt:$mask_index_type);
+  let results = (outs ONNX_Value:$output, ONNX_Optional:$mask_index, ONNX_Optional:$embedding_sum);
+}
+def ONNX_MSRotaryEmbeddingOp : ONNX_FusedOp<MS#"RotaryEmbedding"> {
+  let arguments = (ins ONNX_Value:$input, ONNX_Value:$position_ids, ONNX_Value:$cos_cache, ONNX_Value:$sin_cache,
+                       ONNX_OptInt:$interleaved, ONNX_OptInt:$is_packed_batching, ONNX_OptInt:$num_heads,
+                       ONNX_OptInt:$rotary_embedding_dim, ONNX_OptFloat:$scale);
+  let results = (outs ONNX_Value:$output);
+}
+def ONNX_MSAttentionOp : ONNX_FusedOp<MS#"Attention"> {
+  let arguments = (ins ONNX_Value:$input, ONNX_Value:$weights, ONNX_Optional:$bias, ONNX_Optional:$mask_index,
+                       ONNX_Optional:$past, ONNX_Optional:$attention_bias, ONNX_Optional:$past_sequence_length,
+                       ONNX_OptInt:$do_rotary, ONNX_OptFloat:$mask_filter_value, SI64Attr:$num_heads,
+                       ONNX_OptInt:$past_present_share_buffer, ONNX_OptInts:$qkv_hidden_sizes,
+                       ONNX_OptInt:$rotary_embedding_dim, ONNX_OptFloat:$scale, ONNX_OptInt:$unidirectional);
+  let results = (outs ONNX_Value:$output, ONNX_Optional:$present);
+}
+def ONNX_MSMultiHeadAttentionOp : ONNX_FusedOp<MS#"MultiHeadAttention"> {
+  let arguments = (ins ONNX_Value:$query, ONNX_Optional:$key, ONNX_Optional:$value, ONNX_Optional:$bias,
+                       ONNX_Optional:$key_padding_mask, ONNX_Optional:$attention_bias, ONNX_Optional:$past_key,
+                       ONNX_Optional:$past_value, ONNX_Optional:$past_sequence_length,
+                       ONNX_Optional:$cache_indirection, ONNX_OptFloat:$mask_filter_value, SI64Attr:$num_heads,
+                       ONNX_OptFloat:$scale, ONNX_OptInt:$unidirectional);
+  let results = (outs ONNX_Value:$output, ONNX_Optional:$present_key, ONNX_Optional:$present_value,
+                      ONNX_Optional:$qk);
+}
+def ONNX_MSGroupQueryAttentionOp : ONNX_FusedOp<MS#"GroupQueryAttention"> {
+  let arguments = (ins ONNX_Value:$query, ONNX_Optional:$key, ONNX_Optional:$value, ONNX_Optional:$past_key,
+                       ONNX_Optional:$past_value, ONNX_Value:$seqlens_k, ONNX_Value:$total_sequence_length,
+                       ONNX_Optional:$cos_cache, ONNX_Optional:$sin_cache, ONNX_Optional:$position_ids,
+                       ONNX_Optional:$attention_bias, ONNX_Optional:$head_sink, ONNX_Optional:$k_scale,
+                       ONNX_Optional:$v_scale, ONNX_Optional:$q_norm_weight, ONNX_Optional:$k_norm_weight,
+                       ONNX_Optional:$query_seqlens, ONNX_OptInt:$causal, ONNX_OptInt:$do_rotary,
+                       ONNX_OptFloat:$k_norm_epsilon, OptionalAttr<StrAttr>:$k_quant_type,
+                       ONNX_OptInt:$kv_cache_bit_width, SI64Attr:$kv_num_heads, ONNX_OptInt:$local_window_size,
+                       SI64Attr:$num_heads, ONNX_OptFloat:$q_norm_epsilon, ONNX_OptFloat:$qk_norm_epsilon,
+                       ONNX_OptInt:$qk_output, ONNX_OptInt:$rotary_interleaved, ONNX_OptFloat:$scale,
+                       ONNX_OptInt:$sliding_window_cache, ONNX_OptInt:$smooth_softmax, ONNX_OptFloat:$softcap,
+                       OptionalAttr<StrAttr>:$v_quant_type);
+  let results = (outs ONNX_Value:$output, ONNX_Optional:$present_key, ONNX_Optional:$present_value,
+                      ONNX_Optional:$output_qk);
+}
+
+include "twist/Dialect/ONNX/ONNXOtherOps.td"
 
 #endif // TWIST_DIALECT_ONNX_OPS_TD

@@ -7,7 +7,7 @@
 
 #include "AxisClasses.h"
 
-#include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Dialect/ONNX/FusedAttention.h"
 
 #include <unordered_map>
 
@@ -69,12 +69,16 @@ unsigned Collector::rankOf(const AxisGraph::Weight &weight, Node atom) {
   bool contracts = false, contracted = false, free = false;
   llvm::SmallDenseSet<int64_t> summed;
   for (const Relation &relation : it->second.list) {
-    if (relation.kind != Relation::Contract)
+    if (relation.kind != Relation::Contract &&
+        relation.kind != Relation::Window)
       continue;
     contracts = true;
-    for (DimRef ref : {relation.from[0], relation.to[0]})
-      if (ref.number == root->getOperandNumber())
-        summed.insert(ref.dim);
+    for (ArrayRef<DimRef> refs :
+         {ArrayRef(relation.from), ArrayRef(relation.to)})
+      for (DimRef ref : refs)
+        if (!ref.isResult && !ref.inner &&
+            ref.number == root->getOperandNumber())
+          summed.insert(ref.dim);
   }
   for (auto [dim, node] : llvm::enumerate(dims))
     if (llvm::is_contained(atomsOf(node), atom))
@@ -348,6 +352,8 @@ static BlockArgument extendedBy(Value value) {
   while (Operation *op = value.getDefiningOp()) {
     if (auto concat = dyn_cast<onnx::ConcatOp>(op))
       value = concat.getInputs()[0], grown = true;
+    else if (Value past = onnx::extendedState(cast<OpResult>(value)))
+      value = past, grown = true;
     else if (auto scatter = dyn_cast<onnx::ScatterNDOp>(op))
       value = scatter.getData(), grown = true;
     else if (auto identity = dyn_cast<onnx::IdentityOp>(op))

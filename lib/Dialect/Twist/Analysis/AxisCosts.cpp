@@ -88,10 +88,14 @@ static void addFlops(Operation *op, const OpRelations &said,
   int64_t flops = 2;
   Shares shares(analysis, &AxisCost::flops, costs);
   for (const Relation &relation : said.list) {
-    if (relation.kind != Relation::Contract)
+    bool isKernel =
+        relation.kind == Relation::Window && relation.from.size() == 2;
+    if (relation.kind != Relation::Contract && !isKernel)
       continue;
     contracts = true;
-    DimRef summed = relation.from[0];
+    DimRef summed = relation.from[isKernel ? 1 : 0];
+    if (summed.inner)
+      continue; // counted by the result alone
     Value operand = op->getOperand(summed.number);
     flops *= sizeOrOne(operand, summed.dim);
     shares.add(operand, summed.dim);
