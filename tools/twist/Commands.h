@@ -22,6 +22,7 @@ int generateMain(int argc, char **argv);
 int sliceMain(int argc, char **argv);
 int inspectMain(int argc, char **argv);
 int ticketMain(int argc, char **argv);
+int tokenizeMain(int argc, char **argv);
 
 } // namespace twist::tools
 

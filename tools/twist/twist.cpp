@@ -32,6 +32,7 @@ static constexpr Command commands[] = {
     {"compile", compileMain, "make a native program of a model"},
     {"run", runMain, "run a compiled program on .npy files"},
     {"generate", generateMain, "continue token ids with a language model"},
+    {"tokenize", tokenizeMain, "make token ids of text"},
     {"bench", benchMain, "time a compiled program"},
 };
 
