@@ -17,11 +17,13 @@
 
 namespace twist {
 
-/// One dimension of an operand or a result of the op that declares.
+/// One dimension of an operand or a result of the op that declares; with
+/// `inner`, a part of it that only the op knows (Relations::inner).
 struct DimRef {
   bool isResult;
   unsigned number;
   int64_t dim;
+  unsigned inner = 0;
 };
 inline DimRef operandDim(unsigned number, int64_t dim) {
   return {false, number, dim};
@@ -52,6 +54,11 @@ class Relations {
 public:
   virtual ~Relations() = default;
 
+  /// A new dimension of `size` that no operand or result has on its own, such
+  /// as the heads in heads · width. `tree` or `concat` says how it makes up
+  /// `of`; where it is contracted, `of` is what a gate masks.
+  virtual DimRef inner(DimRef of, int64_t size) = 0;
+
   /// Unit u of `to` depends on unit u of `from`, and on no other unit.
   virtual void same(DimRef from, DimRef to, DimRole role = DimRole::Plain) = 0;
 
@@ -61,6 +68,11 @@ public:
   /// `in` is reduced away; barriers unless `kind` is Sum. `what` names the
   /// reduction in diagnostics.
   virtual void reduce(ReduceKind kind, DimRef in, llvm::StringRef what) = 0;
+
+  /// Each unit of `out` depends on a window of neighbours of `in`, one for each
+  /// unit of `kernel` (none where no operand has it), which is summed away. No
+  /// unit of the three can be removed.
+  virtual void window(DimRef in, std::optional<DimRef> kernel, DimRef out) = 0;
 
   /// The dimensions `in` and `out`, each list outer to inner, enumerate the
   /// same elements in the same row-major order.

@@ -76,8 +76,8 @@ struct DimsRule {
 // Element-wise, contractions, reductions
 //===----------------------------------------------------------------------===//
 
-/// numpy's broadcasting of two shapes, aligned at the right.
-static Dims broadcastDims(MLIRContext *context, const Dims &a, const Dims &b) {
+Dims twist::onnx::broadcastDims(MLIRContext *context, const Dims &a,
+                                const Dims &b) {
   size_t rank = std::max(a.size(), b.size());
   Dims sizes(rank, SizeExpr(1));
   for (size_t i = 0; i < rank; ++i) {
@@ -593,5 +593,10 @@ MaybeDims twist::onnx::inferDims(const ShapeState &state, OpResult result) {
             SqueezeOp, UnsqueezeOp, ConcatOp, SplitOp, SliceOp, PadOp, ExpandOp,
             TileOp, GatherOp, GatherNDOp, ShapeOp, RangeOp, ConstantOfShapeOp>(
           [&](auto op) { return rule.visit(op); })
-      .Default([](Operation *) { return MaybeDims(); });
+      .Default([&](Operation *) {
+        MaybeDims sizes = inferImageDims(state, result);
+        if (!sizes)
+          sizes = inferOtherDims(state, result);
+        return sizes ? sizes : inferFusedDims(state, result);
+      });
 }

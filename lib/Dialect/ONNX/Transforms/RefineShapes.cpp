@@ -103,6 +103,8 @@ static Type inferElementType(Operation *op) {
   if (auto filled = dyn_cast<ConstantOfShapeOp>(op))
     return filled.getValue() ? filled.getValue()->getElementType()
                              : builder.getF32Type();
+  if (auto embed = dyn_cast<MSEmbedLayerNormalizationOp>(op))
+    return elementOf(embed.getWordEmbedding());
   if (auto where = dyn_cast<WhereOp>(op))
     return elementOf(where.getX());
   bool typed = isONNX(op) && !isa<NodeOp>(op) && op->getNumOperands();
@@ -115,6 +117,10 @@ static Type elementTypeOf(OpResult value) {
     return tensor.getElementType();
   auto opaque = dyn_cast<onnx::OpaqueType>(value.getType());
   bool norm = isa<LayerNormalizationOp>(value.getOwner());
+  bool isMaskIndex = isa<MSEmbedLayerNormalizationOp>(value.getOwner()) &&
+                     value.getResultNumber() == 1;
+  if (opaque && isMaskIndex)
+    return IntegerType::get(value.getContext(), 32);
   if (!opaque || !opaque.getProto().empty() ||
       (norm && value.getResultNumber()))
     return nullptr;

@@ -58,7 +58,7 @@ static Arity arityOf(std::integer_sequence<unsigned, N...>) {
 
 template <typename... Ops> static llvm::StringMap<Arity> makeArities() {
   llvm::StringMap<Arity> table;
-  using Counts = std::make_integer_sequence<unsigned, 16>;
+  using Counts = std::make_integer_sequence<unsigned, 20>;
   (table.try_emplace(Ops::getOperationName(), arityOf<Ops>(Counts{})), ...);
   return table;
 }
@@ -129,7 +129,9 @@ private:
   LogicalResult typeNode(NodeOp node);
   LogicalResult typeConstant(NodeOp node);
   FailureOr<Operation *> createTyped(NodeOp node, const Arity &arity);
+  LogicalResult typeCastLike(NodeOp node);
   bool isInferenceDropout(NodeOp node);
+  void removeDropout(NodeOp node);
 
   llvm::StringMap<Arity> arities;
 };
@@ -156,13 +158,10 @@ LogicalResult TypeNodes::typeConstant(NodeOp node) {
   return success();
 }
 
-/// Dropout whose training_mode is absent or false, and whose mask nobody reads.
+/// Dropout whose training_mode is absent or false.
 bool TypeNodes::isInferenceDropout(NodeOp node) {
   if (node.getOpType() != "Dropout" || node.getNumOperands() == 0)
     return false;
-  for (Value result : node.getResults().drop_front())
-    if (!result.use_empty())
-      return false;
   if (node.getNumOperands() < 3 || isa<NoneType>(node.getOperand(2).getType()))
     return true;
   ElementsAttr training = constantOf(node.getOperand(2));
@@ -171,9 +170,65 @@ bool TypeNodes::isInferenceDropout(NodeOp node) {
          !training.getSplatValue<bool>();
 }
 
+/// Dropout(x) = x, and its mask, where something reads it, is all true.
+void TypeNodes::removeDropout(NodeOp node) {
+  Value x = node.getOperand(0);
+  node.getResult(0).replaceAllUsesWith(x);
+  if (node.getNumResults() > 1 && !node.getResult(1).use_empty()) {
+    OpBuilder builder(node);
+    Type i64 = builder.getI64Type();
+    auto ranked = dyn_cast<RankedTensorType>(x.getType());
+    int64_t rank = ranked ? ranked.getRank() : ShapedType::kDynamic;
+    Value shape =
+        ShapeOp::create(builder, node.getLoc(),
+                        RankedTensorType::get({rank}, i64), x, nullptr);
+    auto kept = DenseElementsAttr::get(
+        RankedTensorType::get({1}, builder.getI1Type()), true);
+    Value mask =
+        ConstantOfShapeOp::create(builder, node.getLoc(),
+                                  node.getResult(1).getType(), shape, kept);
+    node.getResult(1).replaceAllUsesWith(mask);
+  }
+  node.erase();
+}
+
+/// CastLike(x, y) = Cast(x, to the element type of y)
+LogicalResult TypeNodes::typeCastLike(NodeOp node) {
+  auto like = node.getNumOperands() == 2
+                  ? dyn_cast<TensorType>(node.getOperand(1).getType())
+                  : nullptr;
+  if (!like || node.getNumResults() != 1)
+    return node.emitError("CastLike takes two tensors and has one result");
+  OpBuilder builder(node);
+  OperationState state(node.getLoc(), CastOp::getOperationName());
+  state.addOperands(node.getOperand(0));
+  state.addTypes(node.getResultTypes());
+  NamedAttrList attributes(node.getNodeAttributes());
+  attributes.set("to", IntegerAttr::get(
+                           builder.getIntegerType(64, /*isSigned=*/true),
+                           dataTypeOf(like.getElementType())));
+  state.addAttributes(attributes);
+  Operation *cast = builder.create(state);
+  keepDiscardable(node, cast);
+  node.getResult(0).replaceAllUsesWith(cast->getResult(0));
+  node.erase();
+  return success();
+}
+
+static bool isDefaultDomain(NodeOp node) {
+  return node.getDomain().empty() || node.getDomain() == "ai.onnx";
+}
+
+/// `onnx.MatMul`, `onnx.com.microsoft.Gelu`.
+static std::string typedName(NodeOp node) {
+  std::string domain =
+      isDefaultDomain(node) ? std::string() : node.getDomain().str() + ".";
+  return "onnx." + domain + node.getOpType().str();
+}
+
 FailureOr<Operation *> TypeNodes::createTyped(NodeOp node, const Arity &arity) {
   OpBuilder builder(node);
-  OperationState state(node.getLoc(), ("onnx." + node.getOpType()).str());
+  OperationState state(node.getLoc(), typedName(node));
   state.addOperands(node.getOperands());
   auto none = builder.getNoneType();
   for (unsigned i = node.getNumOperands(); i < arity.operands.value_or(0); ++i)
@@ -205,7 +260,7 @@ FailureOr<Operation *> TypeNodes::createTyped(NodeOp node, const Arity &arity) {
 }
 
 LogicalResult TypeNodes::typeNode(NodeOp node) {
-  if (!node.getDomain().empty() && node.getDomain() != "ai.onnx") {
+  if (!isDefaultDomain(node) && !arities.contains(typedName(node))) {
     ++numKept;
     return success();
   }
@@ -215,11 +270,14 @@ LogicalResult TypeNodes::typeNode(NodeOp node) {
   }
   if (isInferenceDropout(node)) {
     ++numTyped;
-    node.getResult(0).replaceAllUsesWith(node.getOperand(0));
-    node.erase();
+    removeDropout(node);
     return success();
   }
-  auto arity = arities.find(("onnx." + node.getOpType()).str());
+  if (node.getOpType() == "CastLike") {
+    ++numTyped;
+    return typeCastLike(node);
+  }
+  auto arity = arities.find(typedName(node));
   if (arity == arities.end() || node->getNumRegions()) {
     ++numKept;
     return success();

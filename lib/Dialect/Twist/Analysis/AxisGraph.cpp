@@ -134,6 +134,12 @@ ArrayRef<Node> AxisGraph::dimsOrMake(Value value, View view) {
 }
 
 Node AxisGraph::nodeOf(DimRef ref, Operation *op, View view) {
+  if (ref.inner) {
+    auto [it, isNew] = innerNodes.try_emplace({op, view, ref.inner});
+    if (isNew)
+      it->second = trees.atom(relations[op].innerSizes[ref.inner - 1]);
+    return it->second;
+  }
   if (ref.isResult)
     return dimsOrMake(op->getResult(ref.number), view)[ref.dim];
   OpOperand &operand = operandOf(ref, op);
@@ -210,6 +216,12 @@ void AxisGraph::relate(const Relation &relation, Operation *op, View view) {
                relation.text + " over it"});
     return;
   }
+  case Relation::Window:
+    for (ArrayRef<DimRef> refs :
+         {ArrayRef(relation.from), ArrayRef(relation.to)})
+      for (Node touched : list(refs))
+        barriers.push_back({touched, op, "a window slides over it"});
+    return;
   case Relation::Tree:
     return unify(trees.product(list(relation.from)),
                  trees.product(list(relation.to)), op);

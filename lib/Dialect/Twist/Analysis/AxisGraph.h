@@ -14,6 +14,8 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
+#include <map>
+
 namespace twist::axes {
 
 /// View 0 is the data graph. A value that may be computed once per use (of
@@ -119,6 +121,8 @@ private:
   }
 
   llvm::MapVector<Key, llvm::SmallVector<Node>> nodes;
+  /// Dimensions that only their op knows, by DimRef::inner.
+  std::map<std::tuple<mlir::Operation *, View, unsigned>, Node> innerNodes;
   llvm::DenseMap<mlir::OpOperand *, View> viewByRoot;
   std::vector<mlir::OpOperand *> roots = {nullptr};
   llvm::DenseSet<std::pair<mlir::Operation *, View>> related;

@@ -24,6 +24,11 @@ public:
   Recorder(Operation *op, const SymbolicShapes &shapes, OpRelations &out)
       : op(op), shapes(shapes), out(out) {}
 
+  DimRef inner(DimRef of, int64_t size) override {
+    out.innerSizes.push_back(size);
+    of.inner = out.innerSizes.size();
+    return of;
+  }
   void same(DimRef from, DimRef to, DimRole role) override {
     add({Relation::Same, {from}, {to}, role});
   }
@@ -34,6 +39,12 @@ public:
     Relation relation{Relation::Reduce, {in}, {}};
     relation.reduction = kind;
     relation.text = what;
+    add(std::move(relation));
+  }
+  void window(DimRef in, std::optional<DimRef> kernel, DimRef to) override {
+    Relation relation{Relation::Window, {in}, {to}};
+    if (kernel)
+      relation.from.push_back(*kernel);
     add(std::move(relation));
   }
   void tree(ArrayRef<DimRef> in, ArrayRef<DimRef> to) override {
@@ -116,6 +127,8 @@ private:
 
   /// Marks the dimension as spoken of; false if it relates to nothing.
   bool keep(DimRef ref) {
+    if (ref.inner)
+      return out.innerSizes[ref.inner - 1] != 1;
     said.insert({ref.isResult, ref.number, ref.dim});
     const SizeExpr *size = sizeOf(ref);
     return size && !size->isConstant(1);
@@ -126,7 +139,7 @@ private:
     bool isList =
         relation.kind == Relation::Tree || relation.kind == Relation::Concat ||
         relation.kind == Relation::Slice || relation.kind == Relation::Gather ||
-        relation.kind == Relation::Repeat;
+        relation.kind == Relation::Repeat || relation.kind == Relation::Window;
     bool anything = false, everything = true;
     for (auto *refs : {&relation.from, &relation.to})
       for (DimRef ref : *refs) {
@@ -137,7 +150,8 @@ private:
     if (isList ? !anything : !everything)
       return;
     out.absorbs |= relation.kind == Relation::Contract ||
-                   relation.kind == Relation::Reduce;
+                   relation.kind == Relation::Reduce ||
+                   relation.kind == Relation::Window;
     out.picks |=
         relation.kind == Relation::Barrier || relation.kind == Relation::Gather;
     out.elementwise &= relation.kind == Relation::Same;

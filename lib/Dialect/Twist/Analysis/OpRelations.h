@@ -19,6 +19,7 @@ struct Relation {
     Same,
     Contract,
     Reduce,
+    Window,
     Tree,
     Concat,
     Slice,
@@ -29,7 +30,8 @@ struct Relation {
     Barrier
   };
   Kind kind;
-  /// Whole before part in Slice and Gather, parts before whole in Concat.
+  /// Whole before part in Slice and Gather, parts before whole in Concat, the
+  /// kernel second in Window.
   llvm::SmallVector<DimRef, 2> from, to;
   DimRole role = DimRole::Plain;
   ReduceKind reduction = ReduceKind::Sum;
@@ -42,6 +44,8 @@ struct Relation {
 /// Dimensions of size 1 are gone.
 struct OpRelations {
   std::vector<Relation> list;
+  /// Sizes of inner dimensions; DimRef::inner counts them from 1.
+  llvm::SmallVector<int64_t> innerSizes;
   llvm::SmallDenseSet<unsigned> sizeOperands;
   /// Contracts or reduces something.
   bool absorbs = false;

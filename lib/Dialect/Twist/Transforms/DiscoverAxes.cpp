@@ -121,8 +121,10 @@ struct DiscoverAxesPass : axes::impl::TwistDiscoverAxesBase<DiscoverAxesPass> {
         continue;
       ++numAxes;
       createAxis(function, axis);
+      // Units that an op makes inside itself are masked in its weights alone.
       for (const AxisSink &sink : axis.sinks)
-        gates.push_back(Gate::at(sink, number, *analysis));
+        if (Gate gate = Gate::at(sink, number, *analysis); !gate.places.empty())
+          gates.push_back(std::move(gate));
     }
     numGates += gates.size();
     for (const Gate &gate : gates)
@@ -142,6 +144,7 @@ struct PrintDimensionsPass
       FailureOr<AxisAnalysis> analysis = AxisAnalysis::compute(function);
       if (failed(analysis))
         return signalPassFailure();
+      llvm::outs() << "function " << function.getSymName() << "\n";
       analysis->printDimensions(llvm::outs());
     }
     markAllAnalysesPreserved();
