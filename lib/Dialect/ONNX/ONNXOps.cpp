@@ -82,13 +82,17 @@ ElementsAttr twist::onnx::constantOf(Value value) {
 
 LogicalResult twist::onnx::verifyAxisInRange(Operation *op) {
   auto axis = op->getAttrOfType<IntegerAttr>("axis");
-  if (!axis || op->getNumOperands() == 0)
+  // One scale for all leaves the axis without meaning.
+  if (!axis || op->getNumOperands() == 0 ||
+      isa<QuantizeLinearOp, DequantizeLinearOp>(op))
     return success();
   auto type = dyn_cast<RankedTensorType>(op->getOperand(0).getType());
   if (!type)
     return success();
-  // Flatten's axis stands between dimensions, so that it may be the rank.
+  // Flatten's axis stands between dimensions, so that it may be the rank, and
+  // OneHot's is one of its result.
   int64_t value = axis.getValue().getSExtValue(), rank = type.getRank();
+  rank += isa<OneHotOp>(op);
   int64_t end = rank + (isa<FlattenOp>(op) ? 1 : 0);
   if (value >= -rank && value < end)
     return success();

@@ -172,7 +172,7 @@ static int64_t integerAttr(Operation *op, StringRef name) {
 
 /// Normalised over the dimensions from `axis`; scale and bias have their sizes
 /// or broadcast to them; statistics keep the others.
-static void relateNorm(Operation *op, Relations &relations, int64_t axis) {
+void onnx::relateNorm(Operation *op, Relations &relations, int64_t axis) {
   Value input = op->getOperand(0);
   int64_t rank = rankOf(input);
   axis = fromZero(axis, rank);
@@ -252,14 +252,14 @@ void onnx::relateArgReduction(Operation *op, Relations &relations) {
                 integerAttr(op, "keepdims") != 0);
 }
 
-void CumSumOp::declareRelations(Relations &relations) {
-  int64_t rank = rankOf(getX());
+void onnx::relateCumulative(Operation *op, Relations &relations) {
+  int64_t rank = rankOf(op->getOperand(0));
   relations.sizeOperand(1);
-  std::optional<SmallVector<int64_t>> axis = integersOf(getAxis());
+  std::optional<SmallVector<int64_t>> axis = integersOf(op->getOperand(1));
   if (!axis || axis->size() != 1)
-    return relations.barrierAll(*this,
-                                "it sums along a dimension known at run time");
+    return relations.barrierAll(
+        op, "it accumulates along a dimension known at run time");
   relateOthers(relations, 0, 0, rank, -1);
   relations.reduce(ReduceKind::Other, operandDim(0, fromZero((*axis)[0], rank)),
-                   "CumSum");
+                   op->getName().stripDialect());
 }
