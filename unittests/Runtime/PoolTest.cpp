@@ -55,3 +55,63 @@ TEST(Pool, StartsAgainAfterSleeping) {
     EXPECT_EQ(value, 5);
   twist_pool_destroy(pool);
 }
+
+namespace {
+/// A loop whose context lies in the frame of its caller, as in compiled code,
+/// and whose tasks write memory that is not atomic.
+struct Frame {
+  std::vector<int64_t> *out;
+  int64_t scale;
+};
+} // namespace
+
+static void scaleTask(void *context, int64_t i) {
+  auto *frame = static_cast<Frame *>(context);
+  (*frame->out)[i] = (*frame->out)[i] * 3 + frame->scale * i;
+}
+
+/// Launches of changing length, each reading what the one before wrote.
+/// Returns how many elements are wrong.
+static int64_t chainLaunches(twist_pool *pool, int64_t launches) {
+  std::vector<int64_t> out(67), expected(67);
+  for (int64_t l = 0; l < launches; ++l) {
+    int64_t n = 1 + (l * 29) % 67;
+    if (l % 512 == 0)
+      twist_pool_rest(pool); // as between runs: workers go to sleep
+    else if (l % 512 == 3)
+      twist_pool_wake(pool);
+    Frame frame{&out, l};
+    twist_pool_run(pool, scaleTask, &frame, n);
+    frame = {nullptr, 0}; // a late worker must not read it
+    for (int64_t i = 0; i < n; ++i)
+      expected[i] = int64_t(uint64_t(expected[i]) * 3 + uint64_t(l) * i) & 0xffff;
+    for (int64_t i = 0; i < n; ++i)
+      out[i] &= 0xffff;
+  }
+  int64_t wrong = 0;
+  for (size_t i = 0; i < out.size(); ++i)
+    wrong += out[i] != expected[i];
+  return wrong;
+}
+
+TEST(Pool, RunsThousandsOfLaunchesInOrder) {
+  for (int threads : {1, 2, 3, 4}) {
+    twist_pool *pool = twist_pool_create(threads);
+    EXPECT_EQ(chainLaunches(pool, 5000), 0) << threads;
+    twist_pool_destroy(pool);
+  }
+}
+
+TEST(Pool, WorksBesideOtherPools) {
+  std::vector<std::thread> callers;
+  std::vector<int64_t> wrong(3, -1);
+  for (int c = 0; c < 3; ++c)
+    callers.emplace_back([&, c] {
+      twist_pool *pool = twist_pool_create(1 + c);
+      wrong[c] = chainLaunches(pool, 2000);
+      twist_pool_destroy(pool);
+    });
+  for (std::thread &caller : callers)
+    caller.join();
+  EXPECT_EQ(wrong, std::vector<int64_t>(3));
+}

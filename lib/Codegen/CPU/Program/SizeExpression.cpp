@@ -37,6 +37,7 @@ void SizeBuilder::multiply(Monomial &monomial, Value factor) {
     multiply(monomial, product.getRhs());
     return;
   }
+  symbolOrder.try_emplace(factor, symbolOrder.size());
   monomial.symbols.push_back(factor);
 }
 
@@ -58,8 +59,8 @@ FailureOr<Monomial> SizeBuilder::bytes(MemRefType type,
       return failure();
     multiply(result, *rebuilt);
   }
-  llvm::sort(result.symbols, [](Value a, Value b) {
-    return a.getAsOpaquePointer() < b.getAsOpaquePointer();
+  llvm::sort(result.symbols, [&](Value a, Value b) {
+    return symbolOrder.lookup(a) < symbolOrder.lookup(b);
   });
   return result;
 }

@@ -13,8 +13,9 @@
 
 namespace twist::cpu {
 
-/// coefficient · symbols[0] · symbols[1] · …, the symbols sorted: two sizes with
-/// equal symbols compare by their coefficients.
+/// coefficient · symbols[0] · symbols[1] · …, the symbols in the order in which
+/// their builder met them: two sizes with equal symbols compare by their
+/// coefficients.
 struct Monomial {
   int64_t coefficient = 1;
   llvm::SmallVector<mlir::Value> symbols;
@@ -46,6 +47,8 @@ private:
 
   mlir::OpBuilder &builder;
   mlir::IRMapping mapping;
+  /// Not by address, or the code would differ from run to run.
+  llvm::DenseMap<mlir::Value, unsigned> symbolOrder;
 };
 
 } // namespace twist::cpu
