@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
+#include "Context.h"
 
 #include "twist/Runtime/Tools.h"
 #include "twist/Runtime/twist.h"
@@ -229,9 +230,7 @@ int twist::tools::benchMain(int argc, char **argv) {
   cl::OptionCategory category("Options of twist bench");
   cl::opt<std::string> name(cl::Positional, cl::Required, cl::desc("NAME"),
                             cl::cat(category));
-  cl::list<std::string> dims("dim", cl::value_desc("NAME=SIZE"),
-                             cl::desc("The size of a symbolic dimension"),
-                             cl::cat(category));
+  DimOption dims(category);
   cl::opt<int> threads("threads", cl::init(0), cl::cat(category),
                        cl::desc("Threads; 0: one per processor"));
   cl::opt<unsigned> repeat("repeat", cl::init(30), cl::cat(category),
@@ -242,16 +241,11 @@ int twist::tools::benchMain(int argc, char **argv) {
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv, "Times a compiled program\n");
 
+  std::vector<std::pair<std::string, int64_t>> given;
+  if (!dims.parse(given))
+    return 1;
   llvm::StringMap<int64_t> sizes;
-  for (StringRef dim : dims) {
-    auto [symbol, text] = dim.rsplit('=');
-    int64_t size;
-    if (symbol.empty() || text.getAsInteger(10, size) || size < 0) {
-      llvm::errs() << "error: '--dim " << dim << "' is not NAME=SIZE\n";
-      return 1;
-    }
-    sizes[symbol] = size;
-  }
+  sizes.insert(given.begin(), given.end());
   twist_error error;
   twist_program *loaded;
   if (twist_program_load(name.c_str(), 0, &loaded, &error))

@@ -6,10 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
-#include "Diagnostics.h"
+#include "Context.h"
 
 #include "twist/Pipeline/Compile.h"
-#include "twist/Pipeline/InitAll.h"
 #include "twist/Pipeline/Load.h"
 
 #include "mlir/IR/MLIRContext.h"
@@ -56,22 +55,6 @@ private:
 };
 } // namespace
 
-/// NAME=SIZE
-static bool parseDims(const std::vector<std::string> &arguments,
-                      std::vector<std::pair<std::string, int64_t>> &dims) {
-  for (StringRef argument : arguments) {
-    auto [name, text] = argument.rsplit('=');
-    int64_t size;
-    if (name.empty() || text.getAsInteger(10, size) || size < 1) {
-      llvm::errs() << "error: '--dim " << argument
-                   << "' is not NAME=SIZE with a positive size\n";
-      return false;
-    }
-    dims.emplace_back(name.str(), size);
-  }
-  return true;
-}
-
 int twist::tools::compileMain(int argc, char **argv) {
   cl::OptionCategory category("Options of twist compile");
   cl::opt<std::string> input(cl::Positional, cl::Required,
@@ -90,12 +73,8 @@ int twist::tools::compileMain(int argc, char **argv) {
                        cl::desc("Prove that the sliced model equals the masked "
                                 "one; the card says how well"),
                        cl::cat(category));
-  cl::list<std::string> state(
-      "state", cl::CommaSeparated, cl::value_desc("past.*=present.*"),
-      cl::desc("Inputs and outputs that hold state"), cl::cat(category));
-  cl::list<std::string> dims("dim", cl::value_desc("NAME=SIZE"),
-                             cl::desc("Fix the size of a symbolic dimension"),
-                             cl::cat(category));
+  StateOption state(category);
+  DimOption dims(category);
   cl::opt<std::string> precision(
       "precision", cl::value_desc("f64|f32"),
       cl::desc("Type of all floating-point tensors (default: the model's)"),
@@ -143,21 +122,16 @@ int twist::tools::compileMain(int argc, char **argv) {
                  << "'\n";
     return 1;
   }
-  if (!parseDims(dims, options.dims))
+  if (!dims.parse(options.dims))
     return 1;
   Progress progress(quiet);
   options.progress = [&](StringRef stage) { progress.begin(stage); };
 
-  DialectRegistry registry;
-  registerAllDialects(registry);
-  registerAllPasses();
-  MLIRContext context(registry);
-  printDiagnostics(context);
+  ToolContext context;
   context.getDiagEngine().registerHandler([&](Diagnostic &) {
     progress.breakLine();
     return failure(); // printing is for the handler before this one
   });
-  printDiagnostics(context);
   progress.begin("reading");
   ModelOptions model;
   model.ticket = ticket;

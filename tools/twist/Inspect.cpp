@@ -6,10 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
-#include "Diagnostics.h"
+#include "Context.h"
 
 #include "twist/Dialect/Twist/AxisAnalysis.h"
-#include "twist/Pipeline/InitAll.h"
 #include "twist/Pipeline/Model.h"
 
 #include "mlir/IR/MLIRContext.h"
@@ -233,21 +232,13 @@ int twist::tools::inspectMain(int argc, char **argv) {
   cl::opt<std::string> model(cl::Positional, cl::Required,
                              cl::desc("MODEL.onnx"), cl::cat(category));
   cl::opt<bool> asJSON("json", cl::desc("Write JSON"), cl::cat(category));
-  cl::list<std::string> dims("dim", cl::CommaSeparated,
-                             cl::value_desc("batch=1"), cl::cat(category),
-                             cl::desc("Sizes of dimensions, for the FLOPs"));
-  cl::list<std::string> state(
-      "state", cl::CommaSeparated, cl::value_desc("past.*=present.*"),
-      cl::cat(category), cl::desc("Inputs and outputs that hold state"));
+  DimOption dims(category);
+  StateOption state(category);
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(
       argc, argv, "Shows a model's axes, what they hold, what can't be cut\n");
 
-  DialectRegistry registry;
-  registerAllDialects(registry);
-  registerAllPasses();
-  MLIRContext context(registry);
-  printDiagnostics(context);
+  ToolContext context;
   LoadOptions load;
   load.state.assign(state.begin(), state.end());
   load.dims = llvm::join(dims, ",");

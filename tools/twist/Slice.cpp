@@ -6,9 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
-#include "Diagnostics.h"
+#include "Context.h"
 
-#include "twist/Pipeline/InitAll.h"
 #include "twist/Pipeline/Model.h"
 #include "twist/Pipeline/Verify.h"
 #include "twist/Target/ONNX/ONNXFile.h"
@@ -65,14 +64,11 @@ static void printReport(const axes::SliceReport &report) {
 static LogicalResult prove(ModuleOp gated, ModuleOp sliced,
                            const axes::SliceOptions &options,
                            const axes::SliceReport &report,
-                           ArrayRef<std::string> dims, uint64_t seed) {
+                           ArrayRef<std::pair<std::string, int64_t>> dims,
+                           uint64_t seed) {
   proof::InputOptions inputs;
   inputs.seed = seed;
-  for (StringRef dim : dims) {
-    auto [name, size] = dim.split('=');
-    if (size.getAsInteger(10, inputs.dims[name]) || inputs.dims[name] < 1)
-      return gated.emitError() << "--dim is not name=size: '" << dim << "'";
-  }
+  inputs.dims.insert(dims.begin(), dims.end());
   llvm::outs() << "proofs (on compiled programs)\n";
   llvm::outs().flush(); // what follows takes its time
   FailureOr<std::vector<proof::Verdict>> verdicts =
@@ -99,25 +95,20 @@ int twist::tools::sliceMain(int argc, char **argv) {
       "verify", cl::cat(category),
       cl::desc("Prove that the sliced model equals the masked one, by running "
                "both, before anything is written"));
-  cl::list<std::string> dims("dim", cl::CommaSeparated,
-                             cl::value_desc("batch=1"), cl::cat(category),
-                             cl::desc("Sizes of dimensions for --verify"));
+  DimOption dims(category);
   cl::opt<uint64_t> seed("seed", cl::init(0), cl::cat(category),
                          cl::desc("Seed of the inputs of --verify"));
   cl::opt<bool> anyWeights(
       "any-weights", cl::cat(category),
       cl::desc("Take a ticket made for other weights, or another model"));
-  cl::list<std::string> state(
-      "state", cl::CommaSeparated, cl::value_desc("past.*=present.*"),
-      cl::cat(category), cl::desc("Inputs and outputs that hold state"));
+  StateOption state(category);
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv, "Cuts a model by a ticket\n");
+  std::vector<std::pair<std::string, int64_t>> sizes;
+  if (!dims.parse(sizes))
+    return 1;
 
-  DialectRegistry registry;
-  registerAllDialects(registry);
-  registerAllPasses();
-  MLIRContext context(registry);
-  printDiagnostics(context);
+  ToolContext context;
   LoadOptions load;
   load.state.assign(state.begin(), state.end());
   FailureOr<OwningOpRef<ModuleOp>> module =
@@ -136,7 +127,7 @@ int twist::tools::sliceMain(int argc, char **argv) {
   if (failed(sliceModel(**module, options, report)))
     return 1;
   printReport(report);
-  if (verify && failed(prove(*gated, **module, options, report, dims, seed)))
+  if (verify && failed(prove(*gated, **module, options, report, sizes, seed)))
     return 1;
   if (failed(exportONNX(**module, output)))
     return 1;

@@ -6,10 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
-#include "Diagnostics.h"
+#include "Context.h"
 
 #include "twist/Dialect/Twist/Transforms/Fingerprint.h"
-#include "twist/Pipeline/InitAll.h"
 #include "twist/Pipeline/Model.h"
 #include "twist/Ticket/Policy.h"
 
@@ -100,9 +99,7 @@ int twist::tools::ticketMain(int argc, char **argv) {
                             cl::desc("Leave so many layers at each end whole"));
   cl::opt<uint64_t> seed("seed", cl::init(0), cl::cat(category),
                          cl::desc("Seed of the policy random (default 0)"));
-  cl::list<std::string> state(
-      "state", cl::CommaSeparated, cl::value_desc("past.*=present.*"),
-      cl::cat(category), cl::desc("Inputs and outputs that hold state"));
+  StateOption state(category);
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv, "Makes a ticket for a model\n");
 
@@ -118,11 +115,7 @@ int twist::tools::ticketMain(int argc, char **argv) {
     return 1;
   }
 
-  DialectRegistry registry;
-  registerAllDialects(registry);
-  registerAllPasses();
-  MLIRContext context(registry);
-  printDiagnostics(context);
+  ToolContext context;
   LoadOptions load;
   load.hashes = true;
   load.state.assign(state.begin(), state.end());

@@ -1,0 +1,39 @@
+//===- Context.h - What every subcommand begins with
+//-------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_TOOLS_TWIST_CONTEXT_H
+#define TWIST_TOOLS_TWIST_CONTEXT_H
+
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/CommandLine.h"
+
+namespace twist::tools {
+
+/// A context that knows every dialect and pass, and prints diagnostics as
+/// `FILE: error: …` and `error: node 'NAME': …`.
+struct ToolContext : mlir::MLIRContext {
+  ToolContext();
+};
+
+/// `--state past.*=present.*`: the inputs and outputs that hold state.
+struct StateOption : llvm::cl::list<std::string> {
+  explicit StateOption(llvm::cl::OptionCategory &category);
+};
+
+/// `--dim NAME=SIZE,…`: sizes of symbolic dimensions.
+struct DimOption : llvm::cl::list<std::string> {
+  explicit DimOption(llvm::cl::OptionCategory &category);
+
+  /// Appends to `sizes`; prints what is wrong and returns false where an
+  /// argument is no name and positive size.
+  bool parse(std::vector<std::pair<std::string, int64_t>> &sizes) const;
+};
+
+} // namespace twist::tools
+
+#endif // TWIST_TOOLS_TWIST_CONTEXT_H
