@@ -94,8 +94,9 @@ class Function:
                           f"() -> {self.types[tensor.name]}")
 
     def node(self, node):
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx", "com.microsoft"):
             raise Unsupported(f"domain {node.domain}")
+        domain = f', domain = "{node.domain}"' if node.domain == "com.microsoft" else ""
         operands = [self.operand(i) for i in node.input]
         attributes = ", ".join(f"{a.name} = {attribute(a)}" for a in node.attribute)
         results, types = [], []
@@ -105,7 +106,7 @@ class Function:
             types.append(self.type(name) if name else "none")
         self.lines.append(
             f'  {", ".join(results)} = "onnx.node"({", ".join(v for v, _ in operands)}) '
-            f'<{{op_type = "{node.op_type}", node_attributes = {{{attributes}}}}}> : '
+            f'<{{op_type = "{node.op_type}", node_attributes = {{{attributes}}}{domain}}}> : '
             f'({", ".join(t for _, t in operands)}) -> ({", ".join(types)}) '
             f'loc("{self.name}/{node.name or node.op_type}")')
 

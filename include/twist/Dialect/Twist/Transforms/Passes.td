@@ -62,11 +62,12 @@ def TwistDiscoverAxes : Pass<"twist-discover-axes", "::mlir::ModuleOp"> {
 def TwistPrintDimensions : Pass<"twist-print-dimensions", "::mlir::ModuleOp"> {
   let summary = "Print of what the dimensions of inputs and outputs are made";
   let description = [{
-    For tests of what ops declare. One line for each place of a class of units in
-    a dimension, then one for each class that an op sums away or refuses; that
-    inputs and outputs keep their sizes is left out.
+    For tests of what ops declare. For each function its name, one line for each
+    place of a class of units in a dimension, then one for each class that an op
+    sums away or refuses; that inputs and outputs keep their sizes is left out.
 
     ```
+    function main
     input 0 dim 1: class 2 offset 0 outer 1 units 4 inner 1
     output 0 dim 1: class 3 offset 0 outer 1 units 8 inner 1
     summed class 2
