@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Images.h"
 #include "ScalarMath.h"
 
 using namespace twist;
@@ -16,10 +17,9 @@ static Value zeros(Lowering &l, const Sizes &sizes, Type element) {
   return l.fill(l.constant(wideType(element), 0), sizes);
 }
 
-/// A sum of products as a generic; `maps`: one an operand, then the result.
-static Value contract(Lowering &l, ValueRange operands,
-                      ArrayRef<AffineMap> maps, const Sizes &outSizes,
-                      Type element) {
+Value lowering::contract(Lowering &l, ValueRange operands,
+                         ArrayRef<AffineMap> maps, const Sizes &outSizes,
+                         Type element) {
   AffineMap outMap = maps.back();
   SmallVector<utils::IteratorType> iterators(outMap.getNumDims(),
                                              utils::IteratorType::reduction);

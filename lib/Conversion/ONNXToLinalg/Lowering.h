@@ -209,7 +209,16 @@ Value convertScalar(ImplicitLocOpBuilder &b, Value value, Type type,
 void addElementwise(LoweringTable &table);
 void addContractions(LoweringTable &table);
 void addReductions(LoweringTable &table);
+void addConvolutions(LoweringTable &table);
+void addImageNorms(LoweringTable &table);
+void addLosses(LoweringTable &table);
 void addNorms(LoweringTable &table);
+void addPools(LoweringTable &table);
+void addResize(LoweringTable &table);
+void addQuantization(LoweringTable &table);
+void addRecurrent(LoweringTable &table);
+void addSampling(LoweringTable &table);
+void addSelections(LoweringTable &table);
 void addShapes(LoweringTable &table);
 void addSlices(LoweringTable &table);
 void addGathers(LoweringTable &table);

@@ -43,19 +43,14 @@ static Value maximumAlong(Lowering &l, Value input, int64_t axis,
 }
 
 /// x - max - log(sum(exp(x - max)))
-static Results lowerLogSoftmax(Lowering &l, Operation *op) {
-  Value input = l.operand(op, 0);
+Value lowering::logSoftmax(Lowering &l, Value input, int64_t axis) {
   int64_t rank = rankOf(input);
-  auto axis =
-      normaliseAxis(op, ::mlir::cast<onnx::LogSoftmaxOp>(op).getAxis(), rank);
-  if (failed(axis))
-    return failure();
-  Type element = resultElement(op);
-  Value wide = l.convertElements(input, wideType(element));
+  Type element = wideType(getElementTypeOrSelf(input));
+  Value wide = l.convertElements(input, element);
   AffineMap row;
-  Value top = maximumAlong(l, wide, *axis, row);
+  Value top = maximumAlong(l, wide, axis, row);
   Value shifted = l.parallelGeneric(
-      {wide, top}, {l.identity(rank), row}, l.sizesOf(wide), wideType(element),
+      {wide, top}, {l.identity(rank), row}, l.sizesOf(wide), element,
       [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
         return arith::SubFOp::create(b, x[0], x[1]);
       });
@@ -64,13 +59,22 @@ static Results lowerLogSoftmax(Lowering &l, Operation *op) {
   logSum.finish = [](ScalarMath &s, Value x, Value) {
     return s.call<math::LogOp>(x);
   };
-  Value rows = reduce(l, shifted, {*axis}, {}, logSum);
-  Value result = l.parallelGeneric(
+  Value rows = reduce(l, shifted, {axis}, {}, logSum);
+  return l.parallelGeneric(
       {shifted, rows}, {l.identity(rank), row}, l.sizesOf(wide), element,
-      [&](ImplicitLocOpBuilder &b, ValueRange x) {
-        return convertScalar(b, arith::SubFOp::create(b, x[0], x[1]), element);
+      [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+        return arith::SubFOp::create(b, x[0], x[1]);
       });
-  return SmallVector<Value>{result};
+}
+
+static Results lowerLogSoftmax(Lowering &l, Operation *op) {
+  Value input = l.operand(op, 0);
+  auto axis = normaliseAxis(
+      op, ::mlir::cast<onnx::LogSoftmaxOp>(op).getAxis(), rankOf(input));
+  if (failed(axis))
+    return failure();
+  return SmallVector<Value>{
+      l.convertElements(logSoftmax(l, input, *axis), resultElement(op))};
 }
 
 /// 1 at the first maximum along the axis, 0 elsewhere.
@@ -135,10 +139,21 @@ static Results notPerUnit(Operation *op) {
 /// Mean and 1 / sqrt(variance + epsilon) along the row, sizes 1 from axis on.
 static void statistics(Lowering &l, const Rows &rows, int64_t axis,
                        double epsilon, Type stash, Value &mean, Value &invStd) {
-  Type wide = wideType(getElementTypeOrSelf(rows.matrix));
-  Value matrix = l.convertElements(rows.matrix, wide);
-  AffineMap id = l.identity(2), row = id.dropResult(1);
-  Value means = reduce(l, matrix, {1}, {}, average());
+  auto [means, inverse] = rowStatistics(l, rows.matrix, epsilon);
+  Sizes kept(rows.sizes);
+  for (Size &size : MutableArrayRef<Size>(kept).drop_front(axis))
+    size = l.sizes.constant(1);
+  mean = l.reshape(l.convertElements(means, stash), kept);
+  invStd = l.reshape(l.convertElements(inverse, stash), kept);
+}
+
+std::pair<Value, Value> lowering::rowStatistics(Lowering &l, Value rows,
+                                                double epsilon) {
+  int64_t rank = rankOf(rows), last = rank - 1;
+  Type wide = wideType(getElementTypeOrSelf(rows));
+  Value matrix = l.convertElements(rows, wide);
+  AffineMap id = l.identity(rank), row = id.dropResult(last);
+  Value means = reduce(l, matrix, {last}, {}, average());
   Value centred =
       l.parallelGeneric({matrix, means}, {id, row}, l.sizesOf(matrix), wide,
                         [](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
@@ -150,12 +165,7 @@ static void statistics(Lowering &l, const Rows &rows, int64_t axis,
     Value v = s.add(s.div(x, count), s.constant(x, epsilon));
     return s.div(s.constant(x, 1), s.call<math::SqrtOp>(v));
   };
-  Value inverse = reduce(l, centred, {1}, {}, variance);
-  Sizes kept(rows.sizes);
-  for (Size &size : MutableArrayRef<Size>(kept).drop_front(axis))
-    size = l.sizes.constant(1);
-  mean = l.reshape(l.convertElements(means, stash), kept);
-  invStd = l.reshape(l.convertElements(inverse, stash), kept);
+  return {means, reduce(l, centred, {last}, {}, variance)};
 }
 
 static Results lowerLayerNorm(Lowering &l, Operation *op) {

@@ -26,7 +26,15 @@ static const LoweringTable &loweringTable() {
     addElementwise(table);
     addContractions(table);
     addReductions(table);
+    addConvolutions(table);
+    addImageNorms(table);
+    addLosses(table);
     addNorms(table);
+    addPools(table);
+    addResize(table);
+    addQuantization(table);
+    addRecurrent(table);
+    addSelections(table);
     addShapes(table);
     addSlices(table);
     addGathers(table);

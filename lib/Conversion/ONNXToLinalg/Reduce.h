@@ -23,6 +23,10 @@ struct Reduction {
   bool asFloat = false;
 };
 
+/// Where a reduction of this type starts.
+Value initialValue(Lowering &l, Reduction::Init init, Type type,
+                   bool isUnsigned);
+
 Reduction sum();
 Reduction average();
 Reduction maximum();
@@ -32,6 +36,13 @@ Reduction maximum();
 /// `input`'s element type.
 Value reduce(Lowering &l, Value input, ArrayRef<int64_t> axes, Type onnxType,
              const Reduction &reduction);
+
+/// Mean and 1 / sqrt(variance + epsilon) along the last dimension, which
+/// disappears; f32 for halves.
+std::pair<Value, Value> rowStatistics(Lowering &l, Value rows, double epsilon);
+
+/// The logarithm of the softmax along `axis`; f32 for halves.
+Value logSoftmax(Lowering &l, Value input, int64_t axis);
 
 /// The i64 position of the largest or smallest element along `axis`, which
 /// disappears; the first NaN, if there is one.

@@ -17,7 +17,8 @@ using Init = Reduction::Init;
 // Building a reduction
 //===----------------------------------------------------------------------===//
 
-static Value initialValue(Lowering &l, Init init, Type type, bool isUnsigned) {
+Value lowering::initialValue(Lowering &l, Init init, Type type,
+                             bool isUnsigned) {
   if (init == Init::Zero || init == Init::One)
     return l.constant(type, init == Init::One);
   bool lowest = init == Init::Lowest;
@@ -287,9 +288,12 @@ static Results lowerArg(Lowering &l, Operation *op) {
   return SmallVector<Value>{result};
 }
 
-/// result[i] = sum over j of x[j], j <= i: every sum from its start, in order.
-static Results lowerCumSum(Lowering &l, Operation *op) {
-  auto cumsum = ::mlir::cast<onnx::CumSumOp>(op);
+/// result[i] = sum (or product) over j of x[j], j <= i: each from its start, in
+/// order.
+template <typename OpTy>
+static Results lowerCumulative(Lowering &l, Operation *op) {
+  constexpr bool isSum = std::is_same_v<OpTy, onnx::CumSumOp>;
+  auto cumulative = ::mlir::cast<OpTy>(op);
   Value input = l.operand(op, 0);
   Sizes sizes = l.sizesOf(input);
   int64_t rank = sizes.size();
@@ -302,7 +306,7 @@ static Results lowerCumSum(Lowering &l, Operation *op) {
   if (failed(axis))
     return failure();
   Type element = resultElement(op);
-  Value init = l.fill(l.constant(wideType(element), 0), sizes);
+  Value init = l.fill(l.constant(wideType(element), isSum ? 0 : 1), sizes);
   // The last loop is j; the input is read along it.
   AffineMap out = l.b.getMultiDimIdentityMap(rank + 1).dropResult(rank);
   SmallVector<AffineExpr> exprs(out.getResults());
@@ -311,7 +315,8 @@ static Results lowerCumSum(Lowering &l, Operation *op) {
   SmallVector<utils::IteratorType> iterators(rank,
                                              utils::IteratorType::parallel);
   iterators.push_back(utils::IteratorType::reduction);
-  bool reverse = cumsum.getReverse(), exclusive = cumsum.getExclusive();
+  bool reverse = cumulative.getReverse();
+  bool exclusive = cumulative.getExclusive();
   auto predicate =
       reverse
           ? (exclusive ? arith::CmpIPredicate::ugt : arith::CmpIPredicate::uge)
@@ -326,8 +331,10 @@ static Results lowerCumSum(Lowering &l, Operation *op) {
                        Value j = linalg::IndexOp::create(b, rank);
                        Value counts = arith::CmpIOp::create(b, predicate, j, i);
                        Value x = convertScalar(b, args[0], args[1].getType());
+                       Value next =
+                           isSum ? s.add(args[1], x) : s.mul(args[1], x);
                        linalg::YieldOp::create(
-                           b, s.select(counts, s.add(args[1], x), args[1]));
+                           b, s.select(counts, next, args[1]));
                      })
                      .getResult(0);
   return SmallVector<Value>{l.convertElements(result, element)};
@@ -339,5 +346,6 @@ void lowering::addReductions(LoweringTable &table) {
   table["ReduceLogSumExp"] = lowerReduction;
   table["ArgMax"] = lowerArg;
   table["ArgMin"] = lowerArg;
-  table["CumSum"] = lowerCumSum;
+  table["CumProd"] = lowerCumulative<onnx::CumProdOp>;
+  table["CumSum"] = lowerCumulative<onnx::CumSumOp>;
 }

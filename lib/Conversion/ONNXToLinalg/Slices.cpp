@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Gather.h"
+#include "Images.h"
 #include "ScalarMath.h"
 
 using namespace twist;
@@ -267,12 +268,6 @@ static Results lowerConcat(Lowering &l, Operation *op) {
 // Pad
 //===----------------------------------------------------------------------===//
 
-namespace {
-struct Padding {
-  Sizes before, after; // negative: cut off
-};
-} // namespace
-
 static FailureOr<Padding> paddingOf(Lowering &l, onnx::PadOp op, int64_t rank) {
   FailureOr<Sizes> pads = l.sizesIn(op, 1);
   if (failed(pads))
@@ -305,8 +300,8 @@ static FailureOr<Padding> paddingOf(Lowering &l, onnx::PadOp op, int64_t rank) {
 }
 
 /// A constant around the data: fill, then insert what stays of it.
-static Value padConstant(Lowering &l, Value data, Value value,
-                         const Padding &padding) {
+Value lowering::padConstant(Lowering &l, Value data, Value value,
+                            const Padding &padding) {
   SizeArithmetic &s = l.sizes;
   Sizes from = l.sizesOf(data), out, at, kept, source;
   Size zero = s.constant(0);
