@@ -76,6 +76,7 @@ static void addModelPasses(OpPassManager &pm, const CompileOptions &options) {
     precision.precision = options.precision;
     pm.addPass(onnx::createONNXSetPrecision(precision));
   }
+  pm.addPass(onnx::createONNXDecomposeFused());
   pm.addPass(onnx::createPreflightPass(onnx::Purpose::Compile, hasLowering));
   pm.addPass(createConvertONNXToLinalgPass());
   // arith, func, linalg, math, nn, scf, tensor, weights

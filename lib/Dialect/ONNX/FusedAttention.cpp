@@ -55,10 +55,9 @@ std::optional<HeadSizes> onnx::headSizesOf(AttentionOp op, std::string &why) {
     return std::nullopt;
   }
   HeadSizes sizes;
-  bool known =
-      needSize(op.getQ(), rank - 1, "last size of Q", q, why) &&
-      needSize(op.getK(), rank - 1, "last size of K", k, why) &&
-      needSize(op.getV(), rank - 1, "last size of V", v, why);
+  bool known = needSize(op.getQ(), rank - 1, "last size of Q", q, why) &&
+               needSize(op.getK(), rank - 1, "last size of K", k, why) &&
+               needSize(op.getV(), rank - 1, "last size of V", v, why);
   if (!known)
     return std::nullopt;
   if (rank == 4) {

@@ -87,8 +87,8 @@ public:
   }
   /// A dimension of all heads, or of 1.
   void headsOf(DimRef dim, const Part &y) {
-    Value value = dim.isResult ? op->getResult(dim.number)
-                               : op->getOperand(dim.number);
+    Value value =
+        dim.isResult ? op->getResult(dim.number) : op->getOperand(dim.number);
     int64_t size = sizeOf(value, dim.dim);
     if (size == 1)
       return;

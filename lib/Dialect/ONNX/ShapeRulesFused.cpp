@@ -144,9 +144,9 @@ static MaybeDims infer(const ShapeState &state, MSFusedMatMulOp op) {
   if (!a || !b || a->size() < 2 || b->size() < 2 ||
       op.getTransBatchA().value_or(0) || op.getTransBatchB().value_or(0))
     return std::nullopt;
-  Dims sizes = broadcastDims(state.context,
-                             Dims(ArrayRef<SizeExpr>(*a).drop_back(2)),
-                             Dims(ArrayRef<SizeExpr>(*b).drop_back(2)));
+  Dims sizes =
+      broadcastDims(state.context, Dims(ArrayRef<SizeExpr>(*a).drop_back(2)),
+                    Dims(ArrayRef<SizeExpr>(*b).drop_back(2)));
   sizes.push_back((*a)[a->size() - (op.getTransA().value_or(0) ? 1 : 2)]);
   sizes.push_back((*b)[b->size() - (op.getTransB().value_or(0) ? 2 : 1)]);
   return sizes;

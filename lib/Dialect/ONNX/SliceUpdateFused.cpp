@@ -95,14 +95,14 @@ LogicalResult MSAttentionOp::updateForSlice(SliceUpdate &update) {
     return noSizes(*this, why);
   int64_t heads = sizes->heads(), queries = heads * sizes->width;
   Left q = leftOf(update, getWeights(), 1, heads, sizes->width);
-  Left v = leftOf(update, getWeights(), 1, heads, sizes->valueWidth,
-                  2 * queries);
+  Left v =
+      leftOf(update, getWeights(), 1, heads, sizes->valueWidth, 2 * queries);
   if (q.heads == 0)
     return success();
   setNumHeads(q.heads);
   if (getQkvHiddenSizes() || q.width != v.width)
-    setQkvHiddenSizes(SmallVector<int64_t>{
-        q.heads * q.width, q.heads * q.width, v.heads * v.width});
+    setQkvHiddenSizes(SmallVector<int64_t>{q.heads * q.width, q.heads * q.width,
+                                           v.heads * v.width});
   if (q.width != sizes->width)
     setScaleAttr(denseScale(update.builder(), getScale(), sizes->width));
   return success();
@@ -127,8 +127,8 @@ LogicalResult MSGroupQueryAttentionOp::updateForSlice(SliceUpdate &update) {
 }
 
 /// What is left of the heads and of the elements that are turned.
-static std::pair<int64_t, int64_t> leftOfRotary(SliceUpdate &update, Value input,
-                                                const RotarySizes &sizes) {
+static std::pair<int64_t, int64_t>
+leftOfRotary(SliceUpdate &update, Value input, const RotarySizes &sizes) {
   int64_t last = rankOf(input) - 1;
   auto kept = update.kept(input, last);
   if (!kept)

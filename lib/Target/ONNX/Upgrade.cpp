@@ -12,7 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Detail.h"
+#include "RuntimeOps.h"
 
 #include "twist/Target/ONNX/Passes.h"
 
@@ -284,20 +284,6 @@ LogicalResult Upgrade::inlineFunctions() {
   return success();
 }
 
-/// Visits the nodes of a graph and of the graphs in its nodes.
-static void forEachNode(pb::GraphProto &graph,
-                        llvm::function_ref<void(pb::NodeProto &)> visit) {
-  for (pb::NodeProto &node : *graph.mutable_node()) {
-    for (pb::AttributeProto &attribute : *node.mutable_attribute()) {
-      if (attribute.has_g())
-        forEachNode(*attribute.mutable_g(), visit);
-      for (pb::GraphProto &inner : *attribute.mutable_graphs())
-        forEachNode(inner, visit);
-    }
-    visit(node);
-  }
-}
-
 /// The converter gives up at the first op it does not know; here all are named.
 LogicalResult Upgrade::checkOps() {
   auto version = static_cast<int>(defaultOpset(built.model)->version());
@@ -393,6 +379,7 @@ LogicalResult Upgrade::convert() {
     return failure();
   if (!defaultOpset(model))
     model.add_opset_import()->set_version(minOpset);
+  setRuntimeOpsAside(model);
   if (failed(checkOps()))
     return failure();
   int64_t version = defaultOpset(model)->version();
@@ -410,9 +397,10 @@ LogicalResult Upgrade::convert() {
     setAside(/*restore=*/true);
     model.set_ir_version(std::max(model.ir_version(), kMinIrVersion));
   }
-  if (failed(checkDeclarations()))
+  if (failed(checkDeclarations()) || failed(inferShapes(model)))
     return failure();
-  return inferShapes(model);
+  putRuntimeOpsBack(model);
+  return success();
 }
 
 LogicalResult Upgrade::inferShapes(pb::ModelProto &model) {

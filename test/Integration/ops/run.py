@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 
 # Straight to loops: this checks the lowering, not the kernels.
-TO_LINALG = ["--onnx-type-nodes", "--convert-onnx-to-linalg", "--nn-decompose",
+TO_LINALG = ["--onnx-type-nodes", "--onnx-decompose-fused", "--convert-onnx-to-linalg", "--nn-decompose",
              "--canonicalize", "--cse"]
 TO_LLVM = ["--eliminate-empty-tensors",
            "--one-shot-bufferize=bufferize-function-boundaries "

@@ -31,6 +31,10 @@ struct RefinementCounts {
 llvm::LogicalResult refineShapes(mlir::func::FuncOp function,
                                  RefinementCounts &counts);
 
+/// The pass onnx-decompose-fused on one function, counting the ops it replaces.
+llvm::LogicalResult decomposeFused(mlir::func::FuncOp function,
+                                   unsigned &decomposed);
+
 /// The pass onnx-bind-dims: sizes by dimension name.
 llvm::LogicalResult bindDims(mlir::ModuleOp module,
                              const llvm::StringMap<int64_t> &sizes);

@@ -86,6 +86,25 @@ def ONNXSetPrecision : Pass<"onnx-set-precision", "::mlir::ModuleOp"> {
   ];
 }
 
+def ONNXDecomposeFused : Pass<"onnx-decompose-fused", "::mlir::ModuleOp"> {
+  let summary = "Replace fused attention, norms and activations by plain ops";
+  let description = [{
+    Attention, RotaryEmbedding and the ops of com.microsoft become the ops of
+    ONNX that they stand for, so that programs and proofs need to know those
+    only. What an op's form does not allow is an error at its node.
+
+    ```mlir
+    %y = onnx.com.microsoft.BiasGelu %x, %b : (tensor<2x4xf32>, tensor<4xf32>) -> tensor<2x4xf32>
+    // becomes
+    %s = onnx.Add %x, %b : (tensor<2x4xf32>, tensor<4xf32>) -> tensor<2x4xf32>
+    %y = onnx.Gelu %s : (tensor<2x4xf32>) -> tensor<2x4xf32>
+    ```
+  }];
+  let statistics = [
+    Statistic<"numDecomposed", "ops-decomposed", "Fused ops replaced">
+  ];
+}
+
 def ONNXPreflight : Pass<"onnx-preflight", "::mlir::ModuleOp"> {
   let summary = "List every obstacle to slicing or compiling, each at its node";
   let options = [
