@@ -113,6 +113,8 @@ bool GemmOp::isPlain() {
 LogicalResult GemmOp::verify() {
   if (getIndexingMaps().size() != getNumOperands())
     return emitOpError("needs one map per operand");
+  if (getDepth() < 1 || (getPanel() && getDepth() != 1))
+    return emitOpError("needs one k, or more where rhs is not packed");
   for (auto [index, operand] : llvm::enumerate(getOperands())) {
     AffineMap map = getMap(index);
     auto shaped = dyn_cast<ShapedType>(operand.getType());

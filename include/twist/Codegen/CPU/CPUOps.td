@@ -95,8 +95,8 @@ def CPU_GemmOp : CPU_Op<"gemm", [
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "a matrix product with an epilogue";
   let description = [{
-    Over the dimensions (batch…, row…, column, k), `batch` and `rows` of the first
-    two kinds:
+    Over the dimensions (batch…, row…, column, k…), `batch` and `rows` of the first
+    two kinds and `depth` of the last:
 
       acc  = Σ_k lhs · rhs              in the type `accumulator`
       init = epilogue(acc, extras…)     whole, never accumulated into
@@ -104,7 +104,9 @@ def CPU_GemmOp : CPU_Op<"gemm", [
     `indexing_maps` has one map for lhs, rhs, each extra and init; each is a
     projection of the dimensions, constants 0 standing for extents of 1. With
     `panel`, rhs is packed (see `#cpu.packing`): its map gives (batch…, column, k)
-    of the unpacked matrix. Without, its columns are contiguous. Columns are the
+    of the unpacked matrix. Without, its columns are contiguous, and its map may
+    have sums, which may lead beyond the end of a row into the next (the windows
+    of a convolution): rhs is one run of memory then. Columns are the
     last dimension of init. Integers widen to the accumulator by sign, or by
     zeros where `lhs_unsigned` or `rhs_unsigned` stands.
 
@@ -112,12 +114,13 @@ def CPU_GemmOp : CPU_Op<"gemm", [
     C1  one map per operand, over the same dimensions
     C2  the epilogue takes the accumulator and one scalar per extra
     C3  the last result of init's map is the column
+    C4  there is one k at least, and no more where rhs is packed
   }];
   let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs, Variadic<AnyType>:$extras,
                        AnyShaped:$init, AffineMapArrayAttr:$indexing_maps,
                        I64Attr:$batch, I64Attr:$rows, OptionalAttr<I64Attr>:$panel,
                        TypeAttr:$accumulator, UnitAttr:$lhs_unsigned,
-                       UnitAttr:$rhs_unsigned);
+                       UnitAttr:$rhs_unsigned, DefaultValuedAttr<I64Attr, "1">:$depth);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
@@ -126,8 +129,9 @@ def CPU_GemmOp : CPU_Op<"gemm", [
   }];
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
-    unsigned getNumDims() { return getBatch() + getRows() + 2; }
+    unsigned getNumDims() { return getBatch() + getRows() + 1 + getDepth(); }
     unsigned getColumnDim() { return getBatch() + getRows(); }
+    /// The first k.
     unsigned getKDim() { return getBatch() + getRows() + 1; }
     ::mlir::AffineMap getMap(unsigned operand);
     ::mlir::AffineMap getLhsMap() { return getMap(0); }

@@ -63,6 +63,14 @@ static bool matchBody(Block &body, Contraction &contraction) {
   return true;
 }
 
+bool twist::cpu::isSumOfProducts(Block &body, Type &accumulator) {
+  Contraction contraction;
+  if (!matchBody(body, contraction))
+    return false;
+  accumulator = contraction.accumulator;
+  return true;
+}
+
 std::optional<Contraction> twist::cpu::matchContraction(linalg::LinalgOp op) {
   if (!op.hasPureTensorSemantics() || op.getNumDpsInputs() != 2 ||
       op.getNumDpsInits() != 1 || op.getNumReductionLoops() != 1 ||
@@ -309,7 +317,7 @@ static Value prepareRhs(OpBuilder &b, Location loc, const Contraction &c,
       .getResult(0);
 }
 
-static bool isZeroFill(Value value) {
+bool twist::cpu::isZeroFill(Value value) {
   auto fill = value.getDefiningOp<linalg::FillOp>();
   return fill && (matchPattern(fill.getInputs()[0], m_AnyZeroFloat()) ||
                   matchPattern(fill.getInputs()[0], m_Zero()));

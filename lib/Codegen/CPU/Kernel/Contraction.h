@@ -44,6 +44,15 @@ void foldTransposes(Contraction &contraction);
 Value buildGemm(mlir::OpBuilder &b, mlir::linalg::LinalgOp op,
                 Contraction &contraction, TargetInfo target);
 
+/// Whether a body is out + widen(in0) · widen(in1), summed in `accumulator`.
+bool isSumOfProducts(mlir::Block &body, Type &accumulator);
+
+/// Whether a tensor is filled with zeros.
+bool isZeroFill(Value value);
+
+/// Replaces a convolution by cpu.gemms; returns how many, 0 for any other op.
+unsigned formConvolution(mlir::linalg::LinalgOp op, TargetInfo target);
+
 /// Moves the ops that follow cpu.gemms into their epilogues; returns how many.
 unsigned fuseEpilogues(mlir::Operation *root);
 

@@ -122,7 +122,7 @@ static GemmOp rebuild(OpBuilder &b, GemmOp gemm, ArrayRef<Value> extras,
       b, gemm.getLoc(), TypeRange{init.getType()}, gemm.getLhs(), gemm.getRhs(),
       extras, init, b.getAffineMapArrayAttr(maps), gemm.getBatch(),
       gemm.getRows(), gemm.getPanelAttr(), gemm.getAccumulator(),
-      gemm.getLhsUnsigned(), gemm.getRhsUnsigned());
+      gemm.getLhsUnsigned(), gemm.getRhsUnsigned(), gemm.getDepth());
   Block *block = b.createBlock(&result.getEpilogue());
   Block &old = gemm.getEpilogue().front();
   for (BlockArgument argument : old.getArguments())

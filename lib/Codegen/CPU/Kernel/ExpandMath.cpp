@@ -126,9 +126,13 @@ struct ExpandExp : OpRewritePattern<math::ExpOp> {
     auto fma = [&](Value x, Value y, Value z) -> Value {
       return math::FmaOp::create(b, x, y, z);
     };
-    // Beyond these the result is 0 or infinite; a NaN stays one.
-    Value x = op.getOperand();
-    x = clamp(b, x, constant(-104), arith::CmpFPredicate::OLT);
+    // Beyond these the result is 0 or infinite; a NaN stays one. The 0 is chosen
+    // and not computed: a result below the normal numbers takes a processor a
+    // hundred cycles, and masked attention is full of them.
+    Value x = op.getOperand(), zero = constant(0);
+    Value vanishes = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x,
+                                           constant(-104));
+    x = arith::SelectOp::create(b, vanishes, zero, x);
     x = clamp(b, x, constant(89), arith::CmpFPredicate::OGT);
     // Adding 1.5 · 2^23 leaves round(x / ln 2) in the low bits.
     Value magic = constant(12582912);
@@ -151,7 +155,7 @@ struct ExpandExp : OpRewritePattern<math::ExpOp> {
       Value scale = arith::ShLIOp::create(b, biased, integer(23));
       p = arith::MulFOp::create(b, p, arith::BitcastOp::create(b, type, scale));
     }
-    rewriter.replaceOp(op, p);
+    rewriter.replaceOpWithNewOp<arith::SelectOp>(op, vanishes, zero, p);
     return success();
   }
 

@@ -31,8 +31,10 @@ struct FormContractions
     getOperation().walk([&](linalg::LinalgOp op) { ops.push_back(op); });
     for (linalg::LinalgOp op : ops) {
       std::optional<Contraction> contraction = matchContraction(op);
-      if (!contraction)
+      if (!contraction) {
+        numGemms += formConvolution(op, target);
         continue;
+      }
       OpBuilder b(op);
       contraction->outSizes =
           tensor::getMixedSizes(b, op.getLoc(), op.getDpsInits()[0]);

@@ -20,18 +20,19 @@ namespace {
 /// What is known of a gemm before its code is written.
 struct GemmPlan {
   Nest nest;
-  int64_t batch, rowDims;
+  int64_t batch, rowDims, depthDims;
   int64_t lanes, vectors, blockRows;
   bool packed;
   Type accumulator;
   SmallVector<Value> batchExtents, rowExtents;
   Value batches, rows, columns, depth, panels;
-  Value rowGroups, panelsPerTask, panelGroups;
+  Value rowGroups, panelsPerTask, panelGroups, batchesPerTask;
   /// Steps of the right-hand side: from panel to panel and along k.
   Value panelStep, depthStep;
 
   int64_t panelColumns() const { return lanes * vectors; }
   int64_t columnDim() const { return batch + rowDims; }
+  /// The first k.
   int64_t depthDim() const { return batch + rowDims + 1; }
   NestOperand &lhs() { return nest.operands[0]; }
   NestOperand &rhs() { return nest.operands[1]; }
@@ -47,6 +48,9 @@ static constexpr int64_t taskRows = 1024, balancedTasks = 16;
 /// Steps of k from a load to the prefetch of what it will need later, where few
 /// rows share a panel.
 static constexpr int64_t stepsAhead = 40;
+
+/// Steps of an inner k that are written one after the other.
+static constexpr int64_t maxWrittenOut = 4;
 
 static void splitTasks(Emitter &e, GemmPlan &plan) {
   Value one = e.index(1), block = e.index(plan.blockRows);
@@ -64,12 +68,22 @@ static void splitTasks(Emitter &e, GemmPlan &plan) {
   Value wanted = e.ceilDiv(e.index(taskWork), work);
   plan.panelsPerTask = e.max(e.min(wanted, plan.panels), one);
   plan.panelGroups = e.ceilDiv(plan.panels, plan.panelsPerTask);
+  plan.batchesPerTask = one;
+  if (plan.depthDims == 1)
+    return;
+  // Channels of a depthwise convolution are small work each.
+  Value own = e.max(e.mul(work, plan.panels), one);
+  plan.batchesPerTask =
+      e.max(e.min(e.ceilDiv(e.index(taskWork), own),
+                  e.ceilDiv(plan.batches, e.index(balancedTasks))),
+            one);
 }
 
 static FailureOr<GemmPlan> makePlan(Emitter &e, GemmOp op) {
   GemmPlan plan;
   plan.batch = op.getBatch();
   plan.rowDims = op.getRows();
+  plan.depthDims = op.getDepth();
   plan.packed = op.getPanel().has_value();
   plan.accumulator = op.getAccumulator();
   plan.lanes = e.target.lanes(plan.accumulator);
@@ -80,7 +94,8 @@ static FailureOr<GemmPlan> makePlan(Emitter &e, GemmOp op) {
     nestMaps.push_back(op.getMap(i));
   SmallVector<utils::IteratorType> kinds(op.getNumDims(),
                                          utils::IteratorType::parallel);
-  kinds.back() = utils::IteratorType::reduction;
+  std::fill(kinds.end() - plan.depthDims, kinds.end(),
+            utils::IteratorType::reduction);
   if (plan.packed) {
     // Its layout is no linear map; init stands in its place in the nest.
     shaped[1] = op.getInit();
@@ -120,7 +135,9 @@ static FailureOr<GemmPlan> makePlan(Emitter &e, GemmOp op) {
   plan.batches = e.product(plan.batchExtents);
   plan.rows = e.product(plan.rowExtents);
   plan.columns = plan.nest.dims[plan.columnDim()].extent;
-  plan.depth = plan.nest.dims[plan.depthDim()].extent;
+  plan.depth = e.index(1);
+  for (int64_t d = 0; d < plan.depthDims; ++d)
+    plan.depth = e.mul(plan.depth, plan.nest.dims[plan.depthDim() + d].extent);
 
   int64_t panel = plan.packed
                       ? *op.getPanel()
@@ -144,7 +161,8 @@ Value twist::cpu::countGemmTasks(Emitter &e, GemmOp op) {
   FailureOr<GemmPlan> plan = makePlan(e, op);
   if (failed(plan))
     return e.index(0);
-  return e.mul(plan->batches, e.mul(plan->rowGroups, plan->panelGroups));
+  return e.mul(e.ceilDiv(plan->batches, plan->batchesPerTask),
+               e.mul(plan->rowGroups, plan->panelGroups));
 }
 
 namespace {
@@ -162,7 +180,7 @@ private:
   SmallVector<Value> base;
   /// The panel at hand: its first column, the masks of its vectors (null: whole),
   /// and where it starts in the right-hand side.
-  Value firstColumn, panelStart, nextPanel;
+  Value firstColumn, panelStart;
   SmallVector<Mask> masks;
   /// What a block fetches for later: nothing; one vector a step of the next
   /// panel, which many blocks share; or what itself will read soon.
@@ -175,12 +193,18 @@ private:
   using Block = SmallVector<SmallVector<Value>>;
 
   Value rowOffset(int64_t operand, Value row);
+  void startBatch(Value batch);
   void startPanel(Value panel);
   void overRows(Value from, Value to);
   void overBlocks(Value from, Value to, int64_t rows, Fetch fetch);
   void writeBlock(Value row, int64_t rows, Fetch fetch, Value fetchColumn);
   Block accumulate(ArrayRef<Value> lhsOffsets, int64_t unroll, Fetch fetch,
                    Value fetchColumn);
+  using DepthBody = function_ref<void(Value rhsAt, Value lhsAt,
+                                      MutableArrayRef<Value> sums)>;
+  SmallVector<Value> overDepth(int64_t depth, Value rhsAt, Value lhsAt,
+                               ValueRange sums, DepthBody body);
+  Block toBlock(int64_t rows, ArrayRef<Value> sums);
   void prefetch(Value offset, unsigned level);
   Value multiplyAdd(Value x, Value y, Value sum);
   void storeRow(Value row, ArrayRef<Value> sums);
@@ -227,8 +251,9 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
   Value columnStep = plan.packed ? e.index(1)
                                  : plan.rhs().steps[plan.columnDim()];
 
-  auto step = [&](Value k, MutableArrayRef<Value> sums) {
-    Value rowStart = e.add(panelStart, e.mul(k, plan.depthStep));
+  // One k: where the panel's row and the column of the left-hand side start.
+  auto stepAt = [&](Value rowStart, Value lhsStart,
+                    MutableArrayRef<Value> sums) {
     SmallVector<Value> panel;
     for (int64_t j = 0; j < vectors; ++j) {
       Value at = e.add(rowStart, e.mul(e.index(j * plan.lanes), columnStep));
@@ -237,7 +262,7 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
       panel.push_back(e.convert(lanes, plan.accumulator, op.getRhsUnsigned()));
     }
     if (fetch == Fetch::NextPanel)
-      prefetch(e.add(e.add(nextPanel, e.mul(k, plan.depthStep)), fetchColumn),
+      prefetch(e.add(e.add(rowStart, plan.panelStep), fetchColumn),
                /*level=*/2);
     // Panels follow each other: what is ahead may be of the next one.
     if (fetch == Fetch::Ahead)
@@ -246,22 +271,30 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
                                          j * plan.lanes)),
                  /*level=*/1);
     for (int64_t r = 0; r < rows; ++r) {
-      Value scalar = e.loadScalar(plan.lhs().buffer,
-                                  e.add(lhsOffsets[r], e.mul(k, lhsStep)));
+      Value scalar =
+          e.loadScalar(plan.lhs().buffer, e.add(lhsOffsets[r], lhsStart));
       scalar = e.convert(scalar, plan.accumulator, op.getLhsUnsigned());
       Value row = e.splat(scalar, plan.lanes);
       for (int64_t j = 0; j < vectors; ++j)
         sums[r * vectors + j] = multiplyAdd(row, panel[j], sums[r * vectors + j]);
     }
   };
+  auto step = [&](Value k, MutableArrayRef<Value> sums) {
+    stepAt(e.add(panelStart, e.mul(k, plan.depthStep)), e.mul(k, lhsStep), sums);
+  };
+  if (plan.depthDims > 1)
+    return toBlock(rows, overDepth(0, panelStart, e.index(0), zeros, stepAt));
 
   int64_t count = rows * vectors;
-  Value whole = e.mul(e.div(plan.depth, e.index(unroll)), e.index(unroll));
+  // Each accumulator has a run of k of its own: several streams through the
+  // panel are what keeps memory busy where a row reads it once.
+  Value run = e.div(plan.depth, e.index(unroll));
+  Value whole = e.mul(run, e.index(unroll));
   SmallVector<Value> sums = e.loop(
-      e.index(0), whole, e.index(unroll), zeros, [&](Value k, ValueRange carried) {
+      e.index(0), run, e.index(1), zeros, [&](Value k, ValueRange carried) {
         SmallVector<Value> inner(carried);
         for (int64_t u = 0; u < unroll; ++u)
-          step(e.add(k, e.index(u)),
+          step(e.add(k, e.mul(e.index(u), run)),
                MutableArrayRef<Value>(inner).slice(u * count, count));
         return inner;
       });
@@ -281,10 +314,41 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
                     return inner;
                   });
   }
+  return toBlock(rows, sums);
+}
+
+GemmWriter::Block GemmWriter::toBlock(int64_t rows, ArrayRef<Value> sums) {
   Block block;
   for (int64_t r = 0; r < rows; ++r)
-    block.emplace_back(ArrayRef<Value>(sums).slice(r * vectors, vectors));
+    block.emplace_back(sums.slice(r * plan.vectors, plan.vectors));
   return block;
+}
+
+/// Loops over the ks from number `depth` on; an inner one of few is written
+/// out.
+SmallVector<Value> GemmWriter::overDepth(int64_t depth, Value rhsAt,
+                                         Value lhsAt, ValueRange sums,
+                                         DepthBody body) {
+  if (depth == plan.depthDims) {
+    SmallVector<Value> inner(sums);
+    body(rhsAt, lhsAt, inner);
+    return inner;
+  }
+  int64_t dim = plan.depthDim() + depth;
+  Value extent = plan.nest.dims[dim].extent;
+  auto next = [&](Value k, ValueRange carried) {
+    return overDepth(depth + 1,
+                     e.add(rhsAt, e.mul(k, plan.rhs().steps[dim])),
+                     e.add(lhsAt, e.mul(k, plan.lhs().steps[dim])), carried,
+                     body);
+  };
+  std::optional<int64_t> count = constantOf(extent);
+  if (!count || *count > (depth + 1 == plan.depthDims ? maxWrittenOut : 1))
+    return e.loop(e.index(0), extent, e.index(1), sums, next);
+  SmallVector<Value> inner(sums);
+  for (int64_t k = 0; k < *count; ++k)
+    inner = next(e.index(k), inner);
+  return inner;
 }
 
 Value GemmWriter::runEpilogue(Value sum, ArrayRef<Value> offsets,
@@ -335,7 +399,7 @@ void GemmWriter::writeBlock(Value row, int64_t rows, Fetch fetch,
   SmallVector<Value> lhsOffsets;
   for (int64_t r = 0; r < rows; ++r)
     lhsOffsets.push_back(rowOffset(0, e.add(row, e.index(r))));
-  int64_t unroll = rows * plan.vectors < 6 ? 4 : 1;
+  int64_t unroll = rows * plan.vectors < 6 && plan.depthDims == 1 ? 4 : 1;
   Block block = accumulate(lhsOffsets, unroll, fetch, fetchColumn);
   if (!scratch.flat || rows == 1) {
     for (int64_t r = 0; r < rows; ++r)
@@ -397,9 +461,18 @@ void GemmWriter::overRows(Value from, Value to) {
   e.branch(e.less(count, e.index(rows)), fewRows, manyRows);
 }
 
+void GemmWriter::startBatch(Value batch) {
+  SmallVector<Value> at = e.delinearize(batch, plan.batchExtents);
+  base.clear();
+  for (NestOperand &operand : plan.nest.operands)
+    base.push_back(operand.buffer.flat
+                       ? e.dot(operand.offset, at,
+                               ArrayRef<Value>(operand.steps).take_front(plan.batch))
+                       : Value());
+}
+
 void GemmWriter::startPanel(Value panel) {
   panelStart = e.add(base[1], e.mul(panel, plan.panelStep));
-  nextPanel = e.add(panelStart, plan.panelStep);
   firstColumn = e.mul(panel, e.index(plan.panelColumns()));
   masks.assign(plan.vectors, Mask());
   std::optional<int64_t> columns = constantOf(plan.columns);
@@ -417,13 +490,7 @@ LogicalResult GemmWriter::write(Value task) {
   Value panelGroup = e.rem(task, plan.panelGroups);
   Value rest = e.div(task, plan.panelGroups);
   Value rowGroup = e.rem(rest, plan.rowGroups);
-  Value batch = e.div(rest, plan.rowGroups);
-  SmallVector<Value> at = e.delinearize(batch, plan.batchExtents);
-  for (NestOperand &operand : plan.nest.operands)
-    base.push_back(operand.buffer.flat
-                       ? e.dot(operand.offset, at,
-                               ArrayRef<Value>(operand.steps).take_front(plan.batch))
-                       : Value());
+  Value batchGroup = e.div(rest, plan.rowGroups);
   // Groups of whole blocks, as even as can be; the last takes the odd rows.
   Value block = e.index(plan.blockRows);
   Value blocks = e.div(plan.rows, block);
@@ -448,10 +515,21 @@ LogicalResult GemmWriter::write(Value task) {
   Value firstPanel = e.mul(panelGroup, plan.panelsPerTask);
   Value lastPanel =
       e.min(e.add(firstPanel, plan.panelsPerTask), plan.panels);
-  e.loop(firstPanel, lastPanel, e.index(1), [&](Value panel) {
-    startPanel(panel);
-    overRows(from, to);
-  });
+  auto overPanels = [&](Value batch) {
+    startBatch(batch);
+    e.loop(firstPanel, lastPanel, e.index(1), [&](Value panel) {
+      startPanel(panel);
+      overRows(from, to);
+    });
+  };
+  if (constantOf(plan.batchesPerTask) == 1) {
+    overPanels(batchGroup);
+  } else {
+    Value firstBatch = e.mul(batchGroup, plan.batchesPerTask);
+    Value lastBatch =
+        e.min(e.add(firstBatch, plan.batchesPerTask), plan.batches);
+    e.loop(firstBatch, lastBatch, e.index(1), overPanels);
+  }
   return failure(failed);
 }
 

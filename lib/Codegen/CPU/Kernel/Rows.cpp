@@ -196,11 +196,14 @@ static void writeSoftmaxRow(RowWalker &w, const Buffer &input,
                          return value;
                        },
                        sum);
-  Value divisor = e.splat(total, w.lanes);
+  // The sum is at least 1, that of the largest element: its reciprocal is
+  // normal, and a product costs a tenth of a quotient.
+  Value one = e.constant(total.getType(), 1);
+  Value factor = e.splat(w.make<arith::DivFOp>(one, total), w.lanes);
   w.forEach([&](Value i, Mask mask) {
     Value value =
         keeps ? w.loadAt(output, to, i, mask) : exponential(i, mask);
-    w.storeAt(w.make<arith::DivFOp>(value, divisor), output, to, i, mask);
+    w.storeAt(w.make<arith::MulFOp>(value, factor), output, to, i, mask);
   });
 }
 
