@@ -111,6 +111,16 @@ static Value hardSigmoid(Scalars &s, Value x, Value alpha, Value beta) {
   return s.max(s.number(0), s.min(s.number(1), y));
 }
 
+/// x + bias where x < -lambd, x - bias where x > lambd, 0 between.
+static Value shrinkBody(Scalars &s) {
+  auto op = s.get<onnx::ShrinkOp>();
+  Value x = s.x[0], bias = s.attribute(op.getBias());
+  Value lambd = s.attribute(op.getLambd());
+  Value high = s.select(s.compare(Order::GT, x, lambd), s.sub(x, bias),
+                        s.number(0));
+  return s.select(s.compare(Order::LT, x, s.neg(lambd)), s.add(x, bias), high);
+}
+
 static Value thresholdedReluBody(Scalars &s) {
   Value alpha = s.attribute(s.get<onnx::ThresholdedReluOp>().getAlpha());
   return s.select(s.compare(Order::GT, s.x[0], alpha), s.x[0], s.number(0));
@@ -211,6 +221,7 @@ static const Entry kEntries[] = {
        return s.mul(s.attribute(op.getGamma()),
                     exponentialUnit(s, s.x[0], s.attribute(op.getAlpha())));
      }},
+    {"Shrink", Wide, shrinkBody},
     {"Sigmoid", Wide, [](Scalars &s) { return s.sigmoid(s.x[0]); }},
     {"Sign", Native, signBody},
     {"Sin", Wide, callBody<math::SinOp>},
@@ -248,6 +259,12 @@ static const Entry kEntries[] = {
     {"Pow", Wide, [](Scalars &s) { return s.pow(s.x[0], s.x[1]); }},
     {"PRelu", Native, [](Scalars &s) { return leakyBody(s, s.x[1]); }},
     {"Sub", Native, [](Scalars &s) { return s.sub(s.x[0], s.x[1]); }},
+    {"SwiGLU", Wide,
+     [](Scalars &s) {
+       Value alpha = s.attribute(s.get<onnx::SwiGLUOp>().getAlpha());
+       Value gate = s.mul(s.x[0], s.sigmoid(s.mul(alpha, s.x[0])));
+       return s.mul(gate, s.x[1]);
+     }},
     {"Xor", Native, binaryBody<arith::XOrIOp>},
 
     {"Max", Native, foldBody<&ScalarMath::max>},
@@ -288,6 +305,22 @@ static Results lowerCast(Lowering &l, Operation *op) {
                           });
 }
 
+/// The same bits as another type of the same width; a bool is 0 or 1.
+static Results lowerBitCast(Lowering &l, Operation *op) {
+  Type from = onnxElement(op), to = resultElement(op);
+  if (storageType(from) == to)
+    return l.operands(op);
+  if (storageType(from).getIntOrFloatBitWidth() != to.getIntOrFloatBitWidth()) {
+    op->emitError() << "a bit cast from " << from << " to " << to
+                    << " changes the width";
+    return failure();
+  }
+  return lowerElementwise(l, op, l.operands(op), false,
+                          [&](ImplicitLocOpBuilder &b, ValueRange x) -> Value {
+                            return arith::BitcastOp::create(b, to, x[0]);
+                          });
+}
+
 static Results lowerClip(Lowering &l, Operation *op) {
   SmallVector<Value> operands = l.operands(op);
   bool hasMin = operands.size() > 1 && operands[1];
@@ -316,6 +349,7 @@ void lowering::addElementwise(LoweringTable &table) {
     table[entry.name] = lowerEntry;
   table["Identity"] = lowerIdentity;
   table["Cast"] = lowerCast;
+  table["BitCast"] = lowerBitCast;
   table["Clip"] = lowerClip;
   table["Where"] = lowerWhere;
 }

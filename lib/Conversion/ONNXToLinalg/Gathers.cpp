@@ -1,5 +1,4 @@
-//===- Gathers.cpp - Gather, Scatter and their kin
-//--------------------------===//
+//===- Gathers.cpp - Gather, Scatter and their kin ------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -7,13 +6,21 @@
 //===----------------------------------------------------------------------===//
 
 #include "Gather.h"
-#include "ScalarMath.h"
+#include "Loops.h"
+#include "Reduce.h"
+
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 
 using namespace twist;
 using namespace twist::lowering;
 
 static int64_t rankOf(Value v) {
   return ::mlir::cast<RankedTensorType>(v.getType()).getRank();
+}
+
+static void assertInside(Lowering &l, Value holds) {
+  cf::AssertOp::create(l.b, holds,
+                       "an index is outside the dimension it points into");
 }
 
 Value lowering::gather(Lowering &l, Value data, Value indices, int64_t axis) {
@@ -28,6 +35,52 @@ Value lowering::gather(Lowering &l, Value data, Value indices, int64_t axis) {
       .getResult();
 }
 
+/// Known indices: they need a dimension of some size.
+static LogicalResult requireKnown(Lowering &l, Operation *op,
+                                  ArrayRef<int64_t> indices, Size size) {
+  int64_t needed = 0, worst = 0;
+  for (int64_t index : indices)
+    if (int64_t needs = index < 0 ? -index : index + 1; needs > needed)
+      std::tie(needed, worst) = std::pair(needs, index);
+  Size least = l.sizes.constant(needed);
+  if (auto known = constantOf(size); known && *known < needed)
+    return op->emitError() << "index " << worst
+                           << " is outside a dimension of size " << *known;
+  if (needed && !constantOf(size))
+    assertInside(l, arith::CmpIOp::create(l.b, arith::CmpIPredicate::sge,
+                                          l.sizes.toValue(size),
+                                          l.sizes.toValue(least)));
+  return success();
+}
+
+LogicalResult lowering::requireIndices(Lowering &l, Operation *op,
+                                       Value indices, Size size) {
+  if (auto known = l.constantsOf(indices))
+    return requireKnown(l, op, *known, size);
+  auto type = ::mlir::cast<RankedTensorType>(indices.getType());
+  Value bound = arith::IndexCastOp::create(l.b, type.getElementType(),
+                                           l.sizes.toValue(size));
+  using Order = ScalarMath::Order;
+  Reduction outside;
+  outside.combine = [](ScalarMath &s, Value a, Value b) { return s.max(a, b); };
+  outside.map = [&](ScalarMath &s, Value index) {
+    Value zero = s.constant(index, 0), one = s.constant(index, 1);
+    Value low = s.compare(Order::LT, index, s.neg(bound));
+    Value high = s.compare(Order::GE, index, bound);
+    return s.select(low, one, s.select(high, one, zero));
+  };
+  SmallVector<int64_t> all =
+      llvm::to_vector(llvm::seq<int64_t>(0, type.getRank()));
+  Value any =
+      type.getRank() ? reduce(l, indices, all, Type(), outside) : indices;
+  Value found = tensor::ExtractOp::create(l.b, any, ValueRange());
+  ScalarMath s(l.b, /*isUnsigned=*/false);
+  if (!type.getRank())
+    found = outside.map(s, found);
+  assertInside(l, s.compare(Order::EQ, found, s.constant(found, 0)));
+  return success();
+}
+
 Value lowering::gatherComputed(
     Lowering &l, Value data, int64_t axis, Size size,
     function_ref<Value(ImplicitLocOpBuilder &, Value i)> index) {
@@ -40,8 +93,7 @@ Value lowering::gatherComputed(
   return gather(l, data, indices, axis);
 }
 
-/// A user's index as a position in [0, size): negative ones from the end.
-static Value position(ImplicitLocOpBuilder &b, Value index, Value size) {
+Value lowering::position(ImplicitLocOpBuilder &b, Value index, Value size) {
   ScalarMath s(b, false);
   Value zero = arith::ConstantIndexOp::create(b, 0);
   Value one = arith::ConstantIndexOp::create(b, 1);
@@ -108,6 +160,8 @@ static Results lowerGather(Lowering &l, Operation *op) {
           size && known->front() < 0 && known->front() >= -*size)
         return SmallVector<Value>{
             gatherSlice(l, data, known->front() + *size, *axis)};
+  if (failed(requireIndices(l, op, indices, l.sizeOf(data, *axis))))
+    return failure();
   return SmallVector<Value>{gather(l, data, indices, *axis)};
 }
 
@@ -121,6 +175,8 @@ static Results lowerGatherElements(Lowering &l, Operation *op) {
   auto axis = normaliseAxis(
       op, ::mlir::cast<onnx::GatherElementsOp>(op).getAxis(), rank);
   if (failed(axis))
+    return failure();
+  if (failed(requireIndices(l, op, indices, l.sizeOf(data, *axis))))
     return failure();
   Value size = l.sizes.toValue(l.sizeOf(data, *axis));
   Value result = l.parallelGeneric(
@@ -145,6 +201,26 @@ static FailureOr<int64_t> tupleLength(Operation *op, Value indices) {
   return type.getShape().back();
 }
 
+/// Indices [..., length] into the dimensions of `data` from `first` on.
+static LogicalResult requireTuples(Lowering &l, Operation *op, Value data,
+                                   Value indices, int64_t first,
+                                   int64_t length) {
+  if (length == 1)
+    return requireIndices(l, op, indices, l.sizeOf(data, first));
+  for (int64_t i = 0; i < length; ++i) {
+    Sizes sizes = l.sizesOf(indices);
+    Sizes offsets(sizes.size(), l.sizes.constant(0));
+    Sizes steps(sizes.size(), l.sizes.constant(1));
+    offsets.back() = l.sizes.constant(i);
+    sizes.back() = l.sizes.constant(1);
+    Value column =
+        tensor::ExtractSliceOp::create(l.b, indices, offsets, sizes, steps);
+    if (failed(requireIndices(l, op, column, l.sizeOf(data, first + i))))
+      return failure();
+  }
+  return success();
+}
+
 static Results lowerGatherND(Lowering &l, Operation *op) {
   Value data = l.operand(op, 0), indices = l.operand(op, 1);
   FailureOr<int64_t> length = tupleLength(op, indices);
@@ -159,6 +235,8 @@ static Results lowerGatherND(Lowering &l, Operation *op) {
                     << " dimensions of data of rank " << rankOf(data);
     return failure();
   }
+  if (failed(requireTuples(l, op, data, indices, batch, *length)))
+    return failure();
   llvm::append_range(out, ArrayRef<Size>(dims).drop_front(first));
   SmallVector<Value> sizes;
   for (Size dim : dims)
@@ -185,8 +263,40 @@ static Results lowerGatherND(Lowering &l, Operation *op) {
 }
 
 //===----------------------------------------------------------------------===//
-// ScatterND
+// ScatterND, ScatterElements, TensorScatter
 //===----------------------------------------------------------------------===//
+
+SmallVector<Value> lowering::boundsOf(Lowering &l, Value tensor) {
+  SmallVector<Value> bounds;
+  for (Size size : l.sizesOf(tensor))
+    bounds.push_back(l.sizes.toValue(size));
+  return bounds;
+}
+
+static SmallVector<Value> nestFrom(ImplicitLocOpBuilder &b, ValueRange bounds,
+                                   ValueRange state, SmallVector<Value> loops,
+                                   LoopBody body) {
+  if (loops.size() == bounds.size())
+    return body(b, loops, state);
+  Value zero = arith::ConstantIndexOp::create(b, 0);
+  Value one = arith::ConstantIndexOp::create(b, 1);
+  auto loop = scf::ForOp::create(
+      b, zero, bounds[loops.size()], one, state,
+      [&](OpBuilder &nested, Location loc, Value i, ValueRange inside) {
+        ImplicitLocOpBuilder inner(loc, nested);
+        SmallVector<Value> next(loops);
+        next.push_back(i);
+        scf::YieldOp::create(inner,
+                             nestFrom(inner, bounds, inside, next, body));
+      });
+  return SmallVector<Value>(loop.getResults());
+}
+
+SmallVector<Value> lowering::loopNest(ImplicitLocOpBuilder &b,
+                                      ValueRange bounds, ValueRange state,
+                                      LoopBody body) {
+  return nestFrom(b, bounds, state, {}, body);
+}
 
 /// What an update does to the element it meets.
 static Value combineUpdate(ScalarMath &s, StringRef reduction, Value old,
@@ -202,25 +312,35 @@ static Value combineUpdate(ScalarMath &s, StringRef reduction, Value old,
   return update;
 }
 
+/// Where the update at an index goes.
+using Target =
+    function_ref<SmallVector<Value>(ImplicitLocOpBuilder &, ValueRange loops)>;
+
 /// One loop over all elements of the updates, in order.
+static Value scatter(Lowering &l, Value data, Value updates, Target target,
+                     StringRef reduction, bool isUnsignedData) {
+  return loopNest(l.b, boundsOf(l, updates), data,
+                  [&](ImplicitLocOpBuilder &b, ValueRange loops,
+                      ValueRange state) -> SmallVector<Value> {
+                    SmallVector<Value> at = target(b, loops);
+                    ScalarMath s(b, isUnsignedData);
+                    Value old = tensor::ExtractOp::create(b, state[0], at);
+                    Value value = combineUpdate(
+                        s, reduction, old,
+                        tensor::ExtractOp::create(b, updates, loops));
+                    return {tensor::InsertOp::create(b, value, state[0], at)};
+                  })
+      .front();
+}
+
 static Results lowerScatterND(Lowering &l, Operation *op) {
   Value data = l.operand(op, 0), indices = l.operand(op, 1);
-  Value updates = l.operand(op, 2);
   FailureOr<int64_t> length = tupleLength(op, indices);
   if (failed(length))
     return failure();
-  StringRef reduction = ::mlir::cast<onnx::ScatterNDOp>(op).getReduction();
   int64_t outer = rankOf(indices) - 1, rank = rankOf(data);
-  SmallVector<Value> dims, bounds;
-  for (Size size : l.sizesOf(data))
-    dims.push_back(l.sizes.toValue(size));
-  for (Size size : l.sizesOf(updates))
-    bounds.push_back(l.sizes.toValue(size));
-  Value zero = l.sizes.toValue(l.sizes.constant(0));
-  Value one = l.sizes.toValue(l.sizes.constant(1));
-  bool isUnsignedData = isUnsigned(onnxElement(op));
-  auto update = [&](ImplicitLocOpBuilder &b, ValueRange loops,
-                    Value into) -> Value {
+  SmallVector<Value> dims = boundsOf(l, data);
+  auto target = [&](ImplicitLocOpBuilder &b, ValueRange loops) {
     SmallVector<Value> at;
     for (int64_t i = 0; i < *length; ++i) {
       SmallVector<Value> entry(loops.take_front(outer));
@@ -230,33 +350,72 @@ static Results lowerScatterND(Lowering &l, Operation *op) {
     }
     for (int64_t d = *length; d < rank; ++d)
       at.push_back(loops[outer + d - *length]);
-    ScalarMath s(b, isUnsignedData);
-    Value old = tensor::ExtractOp::create(b, into, at);
-    Value value = combineUpdate(s, reduction, old,
-                                tensor::ExtractOp::create(b, updates, loops));
-    return tensor::InsertOp::create(b, value, into, at);
+    return at;
   };
-  std::function<Value(ImplicitLocOpBuilder &, SmallVector<Value>, Value)> nest =
-      [&](ImplicitLocOpBuilder &b, SmallVector<Value> loops,
-          Value into) -> Value {
-    if (loops.size() == bounds.size())
-      return update(b, loops, into);
-    auto loop = scf::ForOp::create(
-        b, zero, bounds[loops.size()], one, into,
-        [&](OpBuilder &nested, Location loc, Value i, ValueRange state) {
-          ImplicitLocOpBuilder inner(loc, nested);
-          SmallVector<Value> next(loops);
-          next.push_back(i);
-          scf::YieldOp::create(inner, nest(inner, next, state[0]));
-        });
-    return loop.getResult(0);
+  if (failed(requireTuples(l, op, data, indices, 0, *length)))
+    return failure();
+  StringRef reduction = ::mlir::cast<onnx::ScatterNDOp>(op).getReduction();
+  return SmallVector<Value>{scatter(l, data, l.operand(op, 2), target,
+                                    reduction, isUnsigned(onnxElement(op)))};
+}
+
+static Results lowerScatterElements(Lowering &l, Operation *op) {
+  auto scatterOp = ::mlir::cast<onnx::ScatterElementsOp>(op);
+  Value data = l.operand(op, 0), indices = l.operand(op, 1);
+  auto axis = normaliseAxis(op, scatterOp.getAxis(), rankOf(data));
+  if (failed(axis) ||
+      failed(requireIndices(l, op, indices, l.sizeOf(data, *axis))))
+    return failure();
+  Value size = l.sizes.toValue(l.sizeOf(data, *axis));
+  auto target = [&](ImplicitLocOpBuilder &b, ValueRange loops) {
+    SmallVector<Value> at(loops);
+    Value index = tensor::ExtractOp::create(b, indices, loops);
+    at[*axis] = position(b, index, size);
+    return at;
   };
-  return SmallVector<Value>{nest(l.b, {}, data)};
+  return SmallVector<Value>{scatter(l, data, l.operand(op, 2), target,
+                                    scatterOp.getReduction(),
+                                    isUnsigned(onnxElement(op)))};
+}
+
+/// The update's step i goes to step write_indices[batch] + i of the cache,
+/// around its end if it is circular.
+static Results lowerTensorScatter(Lowering &l, Operation *op) {
+  auto scatterOp = ::mlir::cast<onnx::TensorScatterOp>(op);
+  Value data = l.operand(op, 0), first = l.operand(op, 2);
+  auto axis = normaliseAxis(op, scatterOp.getAxis(), rankOf(data));
+  if (failed(axis))
+    return failure();
+  if (*axis == 0 ||
+      !llvm::is_contained({"linear", "circular"}, scatterOp.getMode())) {
+    op->emitError("needs an axis after the batch and the mode linear or "
+                  "circular, has axis ")
+        << *axis << " and mode '" << scatterOp.getMode() << "'";
+    return failure();
+  }
+  Value size = l.sizes.toValue(l.sizeOf(data, *axis));
+  bool circular = scatterOp.getMode() == "circular";
+  auto target = [&](ImplicitLocOpBuilder &b, ValueRange loops) {
+    SmallVector<Value> at(loops);
+    if (first) {
+      Value start = tensor::ExtractOp::create(b, first, loops[0]);
+      start = arith::IndexCastOp::create(b, b.getIndexType(), start);
+      at[*axis] = arith::AddIOp::create(b, start, at[*axis]);
+    }
+    if (circular)
+      at[*axis] = arith::RemSIOp::create(b, at[*axis], size);
+    at[*axis] = position(b, at[*axis], size);
+    return at;
+  };
+  return SmallVector<Value>{
+      scatter(l, data, l.operand(op, 1), target, "none", false)};
 }
 
 void lowering::addGathers(LoweringTable &table) {
   table["Gather"] = lowerGather;
   table["GatherElements"] = lowerGatherElements;
   table["GatherND"] = lowerGatherND;
+  table["ScatterElements"] = lowerScatterElements;
   table["ScatterND"] = lowerScatterND;
+  table["TensorScatter"] = lowerTensorScatter;
 }

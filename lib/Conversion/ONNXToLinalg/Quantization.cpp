@@ -1,0 +1,116 @@
+//===- Quantization.cpp - Integers for floats and back --------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "ScalarMath.h"
+
+using namespace twist;
+using namespace twist::lowering;
+
+static int64_t rankOf(Value v) {
+  return ::mlir::cast<RankedTensorType>(v.getType()).getRank();
+}
+
+namespace {
+/// Scale and zero point of each element of x: one of each, one an index along
+/// the axis, or one a block of indices along it.
+struct Factors {
+  Lowering &l;
+  int64_t axis, block, rank;
+
+  /// An operand's element for the current loops.
+  Value at(ImplicitLocOpBuilder &b, Value factors) const;
+};
+} // namespace
+
+Value Factors::at(ImplicitLocOpBuilder &b, Value factors) const {
+  auto type = ::mlir::cast<RankedTensorType>(factors.getType());
+  SmallVector<Value> index;
+  bool isOne = type.hasStaticShape() && type.getNumElements() == 1;
+  if (isOne)
+    index.assign(type.getRank(), arith::ConstantIndexOp::create(b, 0));
+  else if (type.getRank() == 1 && rank > 0 && !block)
+    index.push_back(linalg::IndexOp::create(b, axis));
+  else
+    for (int64_t d = 0; d < rank; ++d) {
+      index.push_back(linalg::IndexOp::create(b, d));
+      if (d == axis)
+        index[d] = arith::DivUIOp::create(
+            b, index[d], arith::ConstantIndexOp::create(b, block));
+    }
+  return tensor::ExtractOp::create(b, factors, index);
+}
+
+static FailureOr<Factors> factorsOf(Lowering &l, Operation *op, int64_t axis,
+                                    int64_t block) {
+  Value scale = l.operand(op, 1);
+  Factors factors{l, axis, block, rankOf(l.operand(op, 0))};
+  auto type = ::mlir::cast<RankedTensorType>(scale.getType());
+  if (type.hasStaticShape() && type.getNumElements() == 1)
+    return factors;
+  auto normal = normaliseAxis(op, axis, factors.rank);
+  if (failed(normal))
+    return failure();
+  factors.axis = *normal;
+  if (type.getRank() == (block ? factors.rank : 1))
+    return factors;
+  op->emitError() << "a scale of rank " << type.getRank()
+                  << " fits neither an axis nor blocks of its operand";
+  return failure();
+}
+
+/// saturate(round(x / scale) + zero), halves to even.
+static Results lowerQuantize(Lowering &l, Operation *op) {
+  auto quantize = ::mlir::cast<onnx::QuantizeLinearOp>(op);
+  auto factors =
+      factorsOf(l, op, quantize.getAxis(), quantize.getBlockSize().value_or(0));
+  if (failed(factors))
+    return failure();
+  Value x = l.operand(op, 0), scale = l.operand(op, 1), zero = l.operand(op, 2);
+  Type from = onnxElement(op);
+  Type to = getElementTypeOrSelf(op->getResult(0).getType());
+  Type wide = wideType(getElementTypeOrSelf(scale));
+  if (from.isF64())
+    wide = from;
+  return SmallVector<Value>{l.parallelGeneric(
+      x, l.identity(factors->rank), l.sizesOf(x), resultElement(op),
+      [&](ImplicitLocOpBuilder &b, ValueRange v) {
+        ScalarMath s(b, false);
+        Value by = convertScalar(b, factors->at(b, scale), wide);
+        Value q = s.div(castScalar(b, v[0], from, wide), by);
+        q = s.call<math::RoundEvenOp>(q);
+        if (zero)
+          q = s.add(q, castScalar(b, factors->at(b, zero), to, wide));
+        return castScalar(b, q, wide, to); // saturates
+      })};
+}
+
+/// (x - zero) * scale
+static Results lowerDequantize(Lowering &l, Operation *op) {
+  auto dequantize = ::mlir::cast<onnx::DequantizeLinearOp>(op);
+  auto factors = factorsOf(l, op, dequantize.getAxis(),
+                           dequantize.getBlockSize().value_or(0));
+  if (failed(factors))
+    return failure();
+  Value x = l.operand(op, 0), scale = l.operand(op, 1), zero = l.operand(op, 2);
+  Type from = onnxElement(op), to = resultElement(op);
+  Type wide = wideType(getElementTypeOrSelf(scale));
+  return SmallVector<Value>{l.parallelGeneric(
+      x, l.identity(factors->rank), l.sizesOf(x), to,
+      [&](ImplicitLocOpBuilder &b, ValueRange v) {
+        ScalarMath s(b, false);
+        Value y = castScalar(b, v[0], from, wide);
+        if (zero)
+          y = s.sub(y, castScalar(b, factors->at(b, zero), from, wide));
+        y = s.mul(y, convertScalar(b, factors->at(b, scale), wide));
+        return convertScalar(b, y, to);
+      })};
+}
+
+void lowering::addQuantization(LoweringTable &table) {
+  table["QuantizeLinear"] = lowerQuantize;
+  table["DequantizeLinear"] = lowerDequantize;
+}
