@@ -114,3 +114,22 @@ CompiledProgram::run(ArrayRef<HostTensor> inputs, Location loc,
     return emitError(loc) << error.message;
   return outputs;
 }
+
+FailureOr<std::vector<std::vector<double>>>
+twist::evaluateNatively(ModuleOp module) {
+  CompileOptions options;
+  options.precision = "f64";
+  FailureOr<CompiledProgram> program = compileInProcess(module, options);
+  if (failed(program))
+    return failure();
+  FailureOr<std::vector<HostTensor>> outputs =
+      program->run({}, module.getLoc(), /*threads=*/1);
+  if (failed(outputs))
+    return failure();
+  std::vector<std::vector<double>> values;
+  for (const HostTensor &output : *outputs) {
+    values.emplace_back(output.data.size() / sizeof(double));
+    std::memcpy(values.back().data(), output.data.data(), output.data.size());
+  }
+  return values;
+}

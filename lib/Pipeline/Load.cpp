@@ -10,6 +10,7 @@
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/Twist/Transforms/Slice.h"
 #include "twist/Dialect/Weights/Weights.h"
+#include "twist/Pipeline/Compile.h"
 #include "twist/Pipeline/Model.h"
 #include "twist/Pipeline/Pipelines.h"
 #include "twist/Pipeline/Verify.h"
@@ -110,6 +111,7 @@ static Loaded loadSliced(StringRef path, MLIRContext *context,
                          llvm::json::Object &card) {
   LoadOptions load;
   load.state.assign(options.state.begin(), options.state.end());
+  load.evaluate = evaluateNatively;
   Loaded module = loadModelWithTicket(path, options.ticket, options.anyWeights,
                                       context, load);
   if (failed(module))

@@ -65,7 +65,7 @@ twist::loadModelWithTicket(StringRef path, StringRef ticketPath,
       loadModelWithAxes(path, context, options);
   if (failed(module) ||
       (!anyWeights && failed(axes::checkModel(**module, *ticket, loc))) ||
-      failed(axes::applyTicket(**module, *ticket, loc)))
+      failed(axes::applyTicket(**module, *ticket, loc, options.evaluate)))
     return failure();
   return module;
 }

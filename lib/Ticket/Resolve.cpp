@@ -78,7 +78,7 @@ FailureOr<std::vector<AxisKeep>> twist::resolveTicket(const Ticket &ticket,
     if (!fresh)
       return emitError(loc) << "ticket: '" << before->second << "' and '"
                             << mask.name << "' are the same axis";
-    keeps.push_back({axis.symbol, mask.keptUnits()});
+    keeps.push_back({axis.symbol, mask.keptUnits(), mask.site});
   }
   return keeps;
 }

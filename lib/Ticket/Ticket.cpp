@@ -224,10 +224,7 @@ LogicalResult Reader::readAxis(StringRef name, const json::Value &value,
     if (!text || (*text != "operand" && *text != "weight"))
       return error() << "axis '" << name
                      << "': 'site' is neither \"operand\" nor \"weight\"";
-    if (*text == "weight")
-      return error() << "axis '" << name
-                     << "': site \"weight\" (rows zeroed, bias kept) is not "
-                        "supported; only \"operand\" is";
+    axis.site = *text == "weight" ? MaskSite::Weight : MaskSite::Operand;
   }
   return readKeep(*object, axis);
 }
@@ -300,7 +297,8 @@ void twist::writeTicket(const Ticket &ticket, llvm::raw_ostream &os) {
        << ": {\"units\": " << axis.units << ", \"group\": " << axis.group
        << ", \"keep\": [";
     llvm::interleaveComma(axis.keep, os);
-    os << "], \"site\": \"operand\"}";
+    os << "], \"site\": "
+       << (axis.site == MaskSite::Weight ? "\"weight\"}" : "\"operand\"}");
     separator = ",\n";
   }
   os << "\n  },\n  \"correction\": {\"kind\": \"none\"},\n  \"provenance\": "

@@ -8,6 +8,7 @@
 #include "Commands.h"
 #include "Context.h"
 
+#include "twist/Pipeline/Compile.h"
 #include "twist/Pipeline/Model.h"
 #include "twist/Pipeline/Verify.h"
 #include "twist/Target/ONNX/ONNXFile.h"
@@ -111,6 +112,7 @@ int twist::tools::sliceMain(int argc, char **argv) {
   ToolContext context;
   LoadOptions load;
   load.state.assign(state.begin(), state.end());
+  load.evaluate = evaluateNatively;
   FailureOr<OwningOpRef<ModuleOp>> module =
       loadModelWithTicket(model, ticket, anyWeights, &context, load);
   if (failed(module))

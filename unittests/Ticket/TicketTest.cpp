@@ -118,9 +118,6 @@ TEST_F(TicketTest, AxisRefusals) {
        "ticket: axis 'w:0': group 1 follows 2; 'keep' must ascend"},
       {R"("units":4,"keep":[],"site":"bias")",
        "ticket: axis 'w:0': 'site' is neither \"operand\" nor \"weight\""},
-      {R"("units":4,"keep":[],"site":"weight")",
-       "ticket: axis 'w:0': site \"weight\" (rows zeroed, bias kept) is not "
-       "supported; only \"operand\" is"},
       {R"("units":4,"keep":[],"unit":1)",
        "ticket: unknown key 'unit' in axis 'w:0' (known: units, group, keep, "
        "site)"},

@@ -91,6 +91,11 @@ private:
   twist_program *program = nullptr;
 };
 
+/// Compiles a module whose @main takes nothing for f64 and runs it: its
+/// results, row-major, in the function's order.
+mlir::FailureOr<std::vector<std::vector<double>>>
+evaluateNatively(mlir::ModuleOp module);
+
 /// As `compileToFiles`, for use at once. `emit` and `output` are ignored. The
 /// temporary folder needs room for the weights.
 mlir::FailureOr<CompiledProgram> compileInProcess(mlir::ModuleOp module,

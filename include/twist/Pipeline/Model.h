@@ -24,6 +24,8 @@ struct LoadOptions {
   std::string dims;
   /// State pairs `input=output`.
   llvm::SmallVector<std::string> state;
+  /// For masks of site "weight"; without it they are an error.
+  axes::EvaluateConstants evaluate;
 };
 
 /// The normalised model in file `path`, with twist.axis ops and gates.

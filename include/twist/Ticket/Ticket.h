@@ -19,6 +19,10 @@
 
 namespace twist {
 
+/// Where a mask acts. `Operand`: a removed unit adds nothing where it is summed
+/// away. `Weight`: the rows that make it are zero, its bias stays.
+enum class MaskSite { Operand, Weight };
+
 /// The mask of one axis. A group is `group` neighbouring units; `keep` holds
 /// the kept groups, ascending, and may be empty: no unit is left.
 struct TicketAxis {
@@ -26,6 +30,7 @@ struct TicketAxis {
   int64_t units = 0;
   int64_t group = 1;
   std::vector<int64_t> keep;
+  MaskSite site = MaskSite::Operand;
 
   int64_t groups() const { return units / group; }
   /// The kept units, ascending.
@@ -68,6 +73,7 @@ struct AxisInfo {
 struct AxisKeep {
   std::string symbol;
   std::vector<int64_t> keep;
+  MaskSite site = MaskSite::Operand;
 };
 
 /// Finds the model's axis of each of the ticket's and checks unit counts. Any

@@ -27,7 +27,8 @@ std::vector<AxisInfo> twist::axes::axesOf(ModuleOp module) {
 }
 
 LogicalResult twist::axes::applyTicket(ModuleOp module, const Ticket &ticket,
-                                       Location loc) {
+                                       Location loc,
+                                       const EvaluateConstants &evaluate) {
   FailureOr<std::vector<AxisKeep>> keeps =
       resolveTicket(ticket, axesOf(module), loc);
   if (failed(keeps))
@@ -36,16 +37,25 @@ LogicalResult twist::axes::applyTicket(ModuleOp module, const Ticket &ticket,
     return emitError(loc) << "ticket: the module has a subnetwork already";
   OpBuilder builder(module.getContext());
   SmallVector<NamedAttribute> keep;
-  for (const AxisKeep &axis : *keeps)
+  llvm::StringSet<> keepsBias;
+  for (const AxisKeep &axis : *keeps) {
     keep.push_back(builder.getNamedAttr(
         axis.symbol, builder.getDenseI64ArrayAttr(axis.keep)));
+    if (axis.site == MaskSite::Weight)
+      keepsBias.insert(axis.symbol);
+  }
+  if (!keepsBias.empty() && !evaluate)
+    return emitError(loc)
+           << "ticket: site \"weight\" needs constants computed: "
+              "use twist slice or twist compile";
   builder.setInsertionPointToStart(module.getBody());
   for (AxisOp axis : module.getOps<AxisOp>())
     builder.setInsertionPointAfter(axis);
   SubnetworkOp::create(builder, module.getLoc(),
                        builder.getStringAttr("ticket"),
                        builder.getDictionaryAttr(keep), StringAttr());
-  return success();
+  return keepsBias.empty() ? success()
+                           : keepBiases(module, keepsBias, evaluate);
 }
 
 /// The kept units of one entry of a subnetwork, checked against its axis.

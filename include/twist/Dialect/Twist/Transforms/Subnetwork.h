@@ -8,6 +8,7 @@
 #ifndef TWIST_DIALECT_TWIST_TRANSFORMS_SUBNETWORK_H
 #define TWIST_DIALECT_TWIST_TRANSFORMS_SUBNETWORK_H
 
+#include "twist/Dialect/Twist/Transforms/KeepBiases.h"
 #include "twist/Dialect/Twist/Twist.h"
 #include "twist/Ticket/Ticket.h"
 
@@ -19,9 +20,11 @@ namespace twist::axes {
 /// The axes of a module with twist.axis ops, in their order.
 std::vector<AxisInfo> axesOf(mlir::ModuleOp module);
 
-/// Adds the subnetwork a ticket names; errors at `loc`.
+/// Adds the subnetwork a ticket names; errors at `loc`. Masks of site "weight"
+/// change biases too, which takes `evaluate`; without it they are an error.
 llvm::LogicalResult applyTicket(mlir::ModuleOp module, const Ticket &ticket,
-                                mlir::Location loc);
+                                mlir::Location loc,
+                                const EvaluateConstants &evaluate = {});
 
 /// The kept units of one axis that loses some.
 struct CutAxis {
