@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(HERE, ".."))
 
 from pipeline import command  # noqa: E402
 from twist_tools import compare, native, tickets  # noqa: E402
-from twist_tools.models import bert, deberta, decoder, gpt2, llama, t5  # noqa: E402
+from twist_tools.models import bert, cnn, deberta, decoder, gpt2, llama, t5, vision  # noqa: E402
 from twist_tools.models.net import Units, block, mask  # noqa: E402
 
 SIZES = dict(batch=2, sequence=5, encoder_sequence=6, decoder_sequence=3)
@@ -48,6 +48,13 @@ MODELS = {
     **{name: (decoder.build, config) for name, config in decoder.PRESETS.items()},
     "deberta": (deberta.build, deberta.Config()),
     "t5": (t5.build, t5.Config(form="dynamo")),
+    "vit": (vision.build, vision.Config("vit", form="dynamo")),
+    "swin": (vision.build, vision.Config("swin")),
+    "resnet": (cnn.build, cnn.Config("resnet", form="legacy")),
+    "bottleneck": (cnn.build, cnn.Config("resnet_bottleneck")),
+    "mobilenet2": (cnn.build, cnn.Config("mobilenet_v2", form="legacy")),
+    "mobilenet3": (cnn.build, cnn.Config("mobilenet_v3")),
+    "convnext": (cnn.build, cnn.Config("convnext")),
 }
 
 

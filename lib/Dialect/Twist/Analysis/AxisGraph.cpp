@@ -323,6 +323,10 @@ void AxisGraph::unifyGather(Node whole, Node part, ArrayRef<int64_t> indices,
         matches([&](int64_t i) { return slice.start + i * slice.step; }))
       return unifySlice(whole, part, slice, op);
   }
+  // What stands twice, but not all of it, is in groups of unequal size.
+  if (llvm::SmallDenseSet<int64_t>(indices.begin(), indices.end()).size() !=
+      indices.size())
+    return give();
   // [start, end) of each run.
   SmallVector<std::pair<int64_t, int64_t>> runs;
   for (int64_t index : indices) {
