@@ -106,7 +106,7 @@ class Writer(Net):
             y = self.squeeze_excite(y, p + "se.", hidden, hidden // 4)
             reads.append(p + "se.fc1")
         y = self.conv_bn(y, p + "project", hidden, out, 1)
-        self.unit(p + "mlp", "ffn", hidden, *self.reads(*reads))
+        self.unit(p + "mlp", "channel" if excite else "ffn", hidden, *self.reads(*reads))
         return self.op("Add", x, y) if stride == 1 and inner == out else y
 
     def mobilenet(self, x):

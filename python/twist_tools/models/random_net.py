@@ -1,41 +1,22 @@
-"""Random nets of linear, gated and attention blocks, packed and written in random ways; for tests of slicing.
+"""Random nets of linear, gated, attention, convolution and concat blocks, packed and written in random ways.
 
 `build(seed)` gives a model and, per block, which rows and columns belong to which unit: its author knows, so masks
 made from it share nothing with the compiler.
 """
-from dataclasses import dataclass, field
-
-import numpy as np
-
 from .graph import Graph
+from .net import Units, block
+from .sampler import Sampler
 
 
-@dataclass
-class Units:
-    """One prunable axis. places: (weight, dimension, unit -> indices) of everything that a unit owns."""
-
-    kind: str
-    units: int
-    places: list = field(default_factory=list)
-
-
-def block(start, width):
-    """Indices of unit u where units are runs of `width` from `start`."""
-    return lambda u: [start + u * width + i for i in range(width)]
-
-
-class Net:
+class Net(Sampler):
     def __init__(self, seed):
-        self.rng = np.random.default_rng(seed)
+        super().__init__(seed)
         self.g = Graph(f"random{seed}", int(self.rng.choice([13, 17, 18, 21])))
         self.axes = {}
         self.dim = int(self.rng.choice([12, 20, 24]))
 
     def pick(self, *choices):
         return choices[int(self.rng.integers(len(choices)))]
-
-    def normal(self, *shape, scale=1.0):
-        return self.rng.standard_normal(shape).astype(np.float32) * np.float32(scale)
 
     # -- linear maps in several spellings; a weight's [in, out] may be stored transposed
     def linear(self, x, name, inner, out, scale=1.0, bias=None):
@@ -75,17 +56,16 @@ class Net:
         g, kind = self.g, self.pick("layer", "fused", "rms", "none")
         if kind == "none":
             return x
-        gain = g.weight(name + ".gain", self.rng.uniform(0.5, 1.5, self.dim))
+        gain = g.weight(name + ".gain", self.gain(self.dim))
         if kind == "rms":
             return g.rms_norm(x, gain, 1e-5, False)
         return g.layer_norm(x, gain, g.weight(name + ".bias", self.normal(self.dim, scale=0.3)), 1e-5,
                             kind == "fused")
 
     # -- blocks
-    def width(self):
-        """Of a hidden layer; never that of the residual, so that an axis is known by its size."""
-        f = int(self.rng.integers(3, 17))
-        return f + 1 if f == self.dim else f
+    def width(self, *taken):
+        """Of a hidden layer; never that of the residual or one taken, so that an axis is known by its size."""
+        return self.pick(*[f for f in range(3, 17) if f not in (self.dim, *taken)])
 
     def mlp(self, x, name):
         f = self.width()
@@ -159,6 +139,9 @@ class Net:
                 t = g.op("Expand", g.unsqueeze(t, [2]), g.shape(rows[0], kv, group, rows[1], hd))
                 return g.reshape(t, rows[0], heads, rows[1], hd)
             k, v = wide(k), wide(v)
+        if form == "separate" and self.pick(True, False):  # a norm of each query and key
+            q, k = (g.rms_norm(t, g.weight(f"{name}.{n}_norm", self.gain(hd)), 1e-5, False)
+                    for t, n in ((q, "q"), (k, "k")))
         scores = g.op("MatMul", q, g.op("Transpose", k, perm=[0, 1, 3, 2]))
         scores = g.op("Mul", scores, g.const(hd**-0.5))
         if self.pick(True, False, False):  # a bias per head
@@ -172,12 +155,72 @@ class Net:
         self.axes[name] = units
         return y
 
+    def concat(self, x, name):
+        """Branches of their own widths side by side."""
+        g, parts, start = self.g, [], 0
+        widths = [self.width()]
+        widths.append(self.width(*widths))
+        for n, f in enumerate(widths):
+            y, _, up = self.linear(x, f"{name}_{n}.up", self.dim, f)
+            parts.append(self.activate(y))
+            self.axes[f"{name}_{n}"] = Units("ffn", f, [(*at, block(0, 1)) for at in up])
+        y, row, _ = self.linear(g.op("Concat", *parts, axis=2), name + ".down", sum(widths), self.dim)
+        for n, f in enumerate(widths):
+            self.axes[f"{name}_{n}"].places.append((*row, block(start, 1)))
+            start += f
+        return y
+
+    # -- convolutions over the sequence
+    def conv(self, x, name, inner, out, kernel=1, groups=1):
+        """[B, inner, S] to [B, out, S]; the places of its output channels are returned too."""
+        w = self.normal(out, inner // groups, kernel, scale=(inner // groups * kernel)**-0.5)
+        inputs, places = [x, self.g.weight(name + ".weight", w)], [(name + ".weight", 0, block(0, 1))]
+        if self.pick(True, False):
+            inputs.append(self.g.weight(name + ".bias", self.normal(out, scale=0.3)))
+            places.append((name + ".bias", 0, block(0, 1)))
+        pad = kernel // 2
+        return self.g.op("Conv", *inputs, kernel_shape=[kernel], pads=[pad, pad], group=groups), places
+
+    def batch_norm(self, x, name, size):
+        g = self.g
+        return g.op("BatchNormalization", x, g.weight(name + ".gain", self.gain(size)),
+                    g.weight(name + ".bias", self.normal(size, scale=0.3)),
+                    g.weight(name + ".mean", self.normal(size, scale=0.3)),
+                    g.weight(name + ".variance", self.positive(size)))
+
+    def squeeze_excite(self, x, name, f):
+        """Each channel times a function of all channels' means; the places that read them."""
+        g, h = self.g, self.width(f)
+        y, first = self.conv(g.mean(x, 2), name + "_se.fc1", f, h)
+        y, _ = self.conv(g.op("Relu", y), name + "_se.fc2", h, f)
+        self.axes[name + "_se"] = Units("ffn", h, [*first, (name + "_se.fc2.weight", 1, block(0, 1))])
+        return g.op("Mul", x, g.op("Sigmoid", y)), [(name + "_se.fc1.weight", 1, block(0, 1)),
+                                                    (name + "_se.fc2.weight", 0, block(0, 1))]
+
+    def convolution(self, x, name):
+        g, f = self.g, self.width()
+        y, places = self.conv(g.op("Transpose", x, perm=[0, 2, 1]), name + ".up", self.dim, f, self.pick(1, 3))
+        for n in range(self.pick(0, 1, 1)):
+            if self.pick(True, False):
+                y = self.batch_norm(y, f"{name}.bn{n}", f)
+            y, more = self.conv(self.activate(y), f"{name}.deep{n}", f, f, self.pick(3, 5), f)
+            places += more
+        if self.pick(True, False):
+            y = self.batch_norm(y, name + ".bn", f)
+        y, kind = self.activate(y), "ffn"
+        if self.pick(True, False):  # which makes the channels once more
+            y, more = self.squeeze_excite(y, name, f)
+            places, kind = places + more, "channel"
+        y, _ = self.conv(y, name + ".down", f, self.dim, self.pick(1, 3))
+        self.axes[name] = Units(kind, f, [*places, (name + ".down.weight", 1, block(0, 1))])
+        return g.op("Transpose", y, perm=[0, 2, 1])
+
     def build(self):
         g = self.g
         x = g.input("x", "float", ["batch", "sequence", self.dim])
         count = int(self.rng.integers(1, 4))
         for n in range(count):
-            kind = self.pick("mlp", "gated", "attention", "attention")
+            kind = self.pick("mlp", "gated", "attention", "attention", "concat", "convolution", "convolution")
             g.scope = f"/{n}/"
             y = getattr(self, kind)(self.norm(x, f"b{n}.norm"), f"b{n}.{kind}")
             # The last one is residual: a constant graph, all units removed, is none for onnxruntime.
