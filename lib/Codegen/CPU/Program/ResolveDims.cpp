@@ -10,6 +10,7 @@
 #include "twist/Codegen/CPU/Program/Passes.h"
 
 #include "mlir/Dialect/MemRef/Transforms/Transforms.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 
 namespace twist::cpu {
@@ -36,6 +37,31 @@ struct DimOfDestination : OpRewritePattern<tensor::DimOp> {
     rewriter.modifyOpInPlace(op, [&] {
       op.getSourceMutable().assign(producer.getTiedOpOperand(result)->get());
     });
+    return success();
+  }
+};
+
+/// dim(state of a loop, d) -> dim(its start, d), inside the loop and after it:
+/// loops write into their state, none makes a tensor of another size.
+struct DimOfLoopState : OpRewritePattern<tensor::DimOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(tensor::DimOp op,
+                                PatternRewriter &rewriter) const override {
+    Value start;
+    if (auto result = dyn_cast<OpResult>(op.getSource())) {
+      if (auto loop = dyn_cast<scf::ForOp>(result.getOwner()))
+        start = loop.getTiedLoopInit(result)->get();
+    } else {
+      auto argument = cast<BlockArgument>(op.getSource());
+      auto loop = dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp());
+      if (loop && argument != loop.getInductionVar())
+        start = loop.getTiedLoopInit(argument)->get();
+    }
+    if (!start)
+      return failure();
+    rewriter.modifyOpInPlace(op,
+                             [&] { op.getSourceMutable().assign(start); });
     return success();
   }
 };
@@ -103,8 +129,8 @@ struct DimOfCast : OpRewritePattern<memref::DimOp> {
 void twist::cpu::resolveDims(Operation *root) {
   MLIRContext *context = root->getContext();
   RewritePatternSet patterns(context);
-  patterns.add<DimOfDestination, DimOfCollapse, DimOfExpand, DimOfCast>(
-      context);
+  patterns.add<DimOfDestination, DimOfLoopState, DimOfCollapse, DimOfExpand,
+               DimOfCast>(context);
   memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
   memref::populateResolveShapedTypeResultDimsPatterns(patterns);
   tensor::DimOp::getCanonicalizationPatterns(patterns, context);
