@@ -33,6 +33,8 @@ SIZES = {"Reshape": [1], "Expand": [1], "Tile": [1], "Slice": [1, 2], "Pad": [1]
          "CenterCropPad": [1]}
 # Operands whose number of dimensions or last size says how many dimensions they address.
 INDICES = {"GatherND": [1], "ScatterND": [1]}
+# Operands whose number of heads (of four dimensions, the second) and width (the last) a program must know.
+HEADED = {"Attention": [0, 1, 2, 4, 5], "RotaryEmbedding": [0, 1, 2]}
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 with open(os.path.join(ROOT, "include", "twist", "Dialect", "ONNX", "ONNXOps.td")) as ops:
     KNOWN = set(re.findall(r'ONNX_(\w+)Op\b|"([A-Z]\w+)"', ops.read()))
@@ -55,6 +57,7 @@ def variant(model, inputs, dynamic):
     fixed, kept, dims = fixed_operands(graph, dynamic), [], 0
     sized = {n.input[i] for n in graph.node for table in (SIZES, INDICES)
              for i in table.get(n.op_type, []) if i < len(n.input)}
+    headed = {n.input[i] for n in graph.node for i in HEADED.get(n.op_type, []) if i < len(n.input)}
     produced = {o for n in graph.node for o in n.output}
     for value, array in list(zip(graph.input, inputs)):
         if value.name in fixed and value.name not in produced:
@@ -65,7 +68,10 @@ def variant(model, inputs, dynamic):
         kept.append(array)
         tensor = value.type.tensor_type
         if dynamic and value.name not in sized and tensor.HasField("shape"):
-            for d in tensor.shape.dim:
+            rank = len(tensor.shape.dim)
+            for at, d in enumerate(tensor.shape.dim):
+                if value.name in headed and (at == rank - 1 or (rank, at) == (4, 1)):
+                    continue
                 dims += 1
                 d.dim_param = f"d{dims}"
     if dynamic:
