@@ -35,6 +35,7 @@ static const LoweringTable &loweringTable() {
     addResize(table);
     addQuantization(table);
     addRecurrent(table);
+    addSampling(table);
     addSelections(table);
     addShapes(table);
     addSlices(table);

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Images.h"
 #include "ScalarMath.h"
 
 using namespace twist;
@@ -110,7 +111,70 @@ static Results lowerDequantize(Lowering &l, Operation *op) {
       })};
 }
 
+/// An operand of MatMulInteger less its zero points, as i32; those are one for
+/// all or one an index of dimension `dim`.
+static FailureOr<Value> centred(Lowering &l, Operation *op, unsigned number,
+                                int64_t dim) {
+  Value x = l.operand(op, number), zero = l.operand(op, number + 2);
+  Type from = onnxElement(op, number), i32 = l.b.getI32Type();
+  int64_t rank = rankOf(x);
+  SmallVector<Value> operands{x};
+  SmallVector<AffineMap> maps{l.identity(rank)};
+  if (zero) {
+    bool isOne = rankOf(zero) == 0 || constantOf(l.sizeOf(zero, 0)) == 1;
+    if (rankOf(zero) > 1) {
+      op->emitError("zero points of rank 2 or more cannot be compiled");
+      return failure();
+    }
+    if (rankOf(zero) == 1 && isOne)
+      zero = l.dropUnitDims(zero, {0});
+    operands.push_back(zero);
+    SmallVector<AffineExpr> exprs;
+    if (!isOne)
+      exprs.push_back(l.b.getAffineDimExpr(dim));
+    maps.push_back(AffineMap::get(rank, 0, exprs, l.b.getContext()));
+  }
+  return l.parallelGeneric(operands, maps, l.sizesOf(x), i32,
+                           [&](ImplicitLocOpBuilder &b, ValueRange v) {
+                             ScalarMath s(b, false);
+                             Value y = castScalar(b, v[0], from, i32);
+                             if (v.size() > 1)
+                               y = s.sub(y, castScalar(b, v[1], from, i32));
+                             return y;
+                           });
+}
+
+static Results lowerMatMulInteger(Lowering &l, Operation *op) {
+  int64_t rank = rankOf(l.operand(op, 0));
+  if (rank < 2 || rankOf(l.operand(op, 1)) != 2) {
+    op->emitError("takes A of rank 2 or more and B of rank 2");
+    return failure();
+  }
+  auto a = centred(l, op, 0, rank - 2), b = centred(l, op, 1, 1);
+  if (failed(a) || failed(b))
+    return failure();
+  // Loops: rows, columns, then what is summed.
+  MLIRContext *context = l.b.getContext();
+  SmallVector<AffineExpr> rows;
+  for (int64_t d = 0; d < rank - 1; ++d)
+    rows.push_back(l.b.getAffineDimExpr(d));
+  AffineExpr column = l.b.getAffineDimExpr(rank - 1);
+  AffineExpr k = l.b.getAffineDimExpr(rank);
+  SmallVector<AffineExpr> ofA(rows), ofY(rows);
+  ofA.push_back(k);
+  ofY.push_back(column);
+  Sizes out = l.sizesOf(*a);
+  out.back() = l.sizeOf(*b, 1);
+  return SmallVector<Value>{
+      contract(l, {*a, *b},
+               {AffineMap::get(rank + 1, 0, ofA, context),
+                AffineMap::get(rank + 1, 0, {k, column}, context),
+                AffineMap::get(rank + 1, 0, ofY, context)},
+               out, l.b.getI32Type())};
+}
+
 void lowering::addQuantization(LoweringTable &table) {
+  table["MatMulInteger"] = lowerMatMulInteger;
   table["QuantizeLinear"] = lowerQuantize;
   table["DequantizeLinear"] = lowerDequantize;
 }

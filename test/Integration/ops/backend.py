@@ -24,13 +24,13 @@ import run
 HOW = {"ReduceL1": [1], "ReduceL2": [1], "ReduceLogSum": [1], "ReduceLogSumExp": [1],
        "ReduceMax": [1], "ReduceMean": [1], "ReduceMin": [1], "ReduceProd": [1],
        "ReduceSum": [1], "ReduceSumSquare": [1], "Squeeze": [1], "Unsqueeze": [1],
-       "Slice": [3, 4], "CumSum": [1], "CumProd": [1], "Compress": [1], "Dropout": [1, 2], "Pad": [3], "Split": [1], "TopK": [1], "OneHot": [1],
+       "Slice": [3, 4], "CumSum": [1], "CumProd": [1], "Compress": [1], "Dropout": [1, 2], "Col2Im": [2], "Pad": [3], "Split": [1], "TopK": [1], "OneHot": [1],
        "ConstantOfShape": [], "Reshape": [], "Expand": [], "Tile": [],
        "Conv": [1], "ConvTranspose": [1], "Resize": [1, 2]}
 # Operands that are sizes: constants in the static variant, computed in the dynamic one.
 SIZES = {"Reshape": [1], "Expand": [1], "Tile": [1], "Slice": [1, 2], "Pad": [1],
          "ConstantOfShape": [0], "Range": [0, 1, 2], "Trilu": [1], "Resize": [1, 2, 3],
-         "CenterCropPad": [1]}
+         "CenterCropPad": [1], "AffineGrid": [1], "Col2Im": [1]}
 # Operands whose number of dimensions or last size says how many dimensions they address.
 INDICES = {"GatherND": [1], "ScatterND": [1]}
 # Operands whose number of heads (of four dimensions, the second) and width (the last) a program must know.
