@@ -379,8 +379,11 @@ static void relateRotary(Operation *op, Relations &relations,
     }
     relations.same(operandDim(table, tableRank - 1), pair);
   }
-  for (DimRef dim : dimsOf(op->getOperand(positions), false, positions))
+  for (DimRef dim : dimsOf(op->getOperand(positions), false, positions)) {
     relations.barrier(dim, "it holds positions");
+    if (rankOf(op->getOperand(positions)) == 2)
+      relations.same(dim, resultDim(0, dim.dim == 0 ? 0 : sequence));
+  }
 }
 
 void RotaryEmbeddingOp::declareRelations(Relations &relations) {
@@ -464,7 +467,8 @@ void MSFusedMatMulOp::declareRelations(Relations &relations) {
                  resultDim(0, rank - 2), DimRole::Free);
   relations.same(operandDim(1, rankB - (transB ? 2 : 1)),
                  resultDim(0, rank - 1), DimRole::Free);
-  for (auto [number, operandRank] : llvm::enumerate(ArrayRef{rankA, rankB}))
+  int64_t ranks[] = {rankA, rankB};
+  for (auto [number, operandRank] : llvm::enumerate(ranks))
     for (int64_t dim = 0; dim < operandRank - 2; ++dim)
       relations.same(operandDim(number, dim),
                      resultDim(0, dim + rank - operandRank), DimRole::Batch);
