@@ -105,6 +105,10 @@ static FailureOr<GemmPlan> makePlan(Emitter &e, GemmOp op) {
   if (failed(nest))
     return op.emitOpError("has accesses that are not linear");
   plan.nest = std::move(*nest);
+  // Columns may run beyond a row of the right-hand side.
+  if (plan.depthDims > 1)
+    plan.nest.dims[plan.columnDim()].extent =
+        e.buffer(op.getInit()).sizes.back();
   if (plan.packed) {
     NestOperand &rhs = plan.rhs();
     AffineMap map = op.getRhsMap();
