@@ -118,30 +118,26 @@ static FailureOr<Value> centred(Lowering &l, Operation *op, unsigned number,
   Value x = l.operand(op, number), zero = l.operand(op, number + 2);
   Type from = onnxElement(op, number), i32 = l.b.getI32Type();
   int64_t rank = rankOf(x);
-  SmallVector<Value> operands{x};
-  SmallVector<AffineMap> maps{l.identity(rank)};
-  if (zero) {
-    bool isOne = rankOf(zero) == 0 || constantOf(l.sizeOf(zero, 0)) == 1;
-    if (rankOf(zero) > 1) {
-      op->emitError("zero points of rank 2 or more cannot be compiled");
-      return failure();
-    }
-    if (rankOf(zero) == 1 && isOne)
-      zero = l.dropUnitDims(zero, {0});
-    operands.push_back(zero);
-    SmallVector<AffineExpr> exprs;
-    if (!isOne)
-      exprs.push_back(l.b.getAffineDimExpr(dim));
-    maps.push_back(AffineMap::get(rank, 0, exprs, l.b.getContext()));
+  if (zero && rankOf(zero) > 1) {
+    op->emitError("zero points of rank 2 or more cannot be compiled");
+    return failure();
   }
-  return l.parallelGeneric(operands, maps, l.sizesOf(x), i32,
-                           [&](ImplicitLocOpBuilder &b, ValueRange v) {
-                             ScalarMath s(b, false);
-                             Value y = castScalar(b, v[0], from, i32);
-                             if (v.size() > 1)
-                               y = s.sub(y, castScalar(b, v[1], from, i32));
-                             return y;
-                           });
+  Value last;
+  if (zero && rankOf(zero) == 1)
+    last = l.sizes.toValue(l.sizes.sub(l.sizeOf(zero, 0), l.sizes.constant(1)));
+  return l.parallelGeneric(
+      x, l.identity(rank), l.sizesOf(x), i32,
+      [&](ImplicitLocOpBuilder &b, ValueRange v) {
+        ScalarMath s(b, false);
+        Value y = castScalar(b, v[0], from, i32);
+        if (!zero)
+          return y;
+        SmallVector<Value> at;
+        if (last)
+          at.push_back(s.min(linalg::IndexOp::create(b, dim), last));
+        Value z = tensor::ExtractOp::create(b, zero, at);
+        return s.sub(y, castScalar(b, z, from, i32));
+      });
 }
 
 static Results lowerMatMulInteger(Lowering &l, Operation *op) {

@@ -309,6 +309,7 @@ static Results lowerCol2Im(Lowering &l, Operation *op) {
   for (const BlockDim &dim : *dims)
     bounds.push_back(dim.block);
   Type element = resultElement(op), wide = wideType(element);
+  SmallVector<Value> loops; // of the image
   auto pixel = [&](ImplicitLocOpBuilder &b, ValueRange inBlock,
                    ValueRange state) -> SmallVector<Value> {
     ScalarMath s(b, false);
@@ -321,7 +322,7 @@ static Results lowerCol2Im(Lowering &l, Operation *op) {
       inside = arith::AndIOp::create(b, inside, holds);
     };
     for (auto [d, dim] : llvm::enumerate(*dims)) {
-      Value y = s.add(linalg::IndexOp::create(b, 2 + d), index(dim.before));
+      Value y = s.add(loops[2 + d], index(dim.before));
       y = s.sub(y, s.mul(inBlock[d], index(dim.dilation)));
       Value at = arith::DivSIOp::create(b, y, index(dim.stride));
       andAlso(s.compare(Order::EQ, s.mul(at, index(dim.stride)), y));
@@ -330,17 +331,17 @@ static Results lowerCol2Im(Lowering &l, Operation *op) {
       column = s.add(s.mul(column, dim.columns), position(b, at, dim.columns));
       place = s.add(s.mul(place, dim.block), inBlock[d]);
     }
-    Value channel = s.mul(linalg::IndexOp::create(b, 1), size);
-    Value x =
-        tensor::ExtractOp::create(b, data,
-                                  ValueRange{linalg::IndexOp::create(b, 0),
-                                             s.add(channel, place), column});
+    Value channel = s.mul(loops[1], size);
+    Value x = tensor::ExtractOp::create(
+        b, data, ValueRange{loops[0], s.add(channel, place), column});
     x = convertScalar(b, x, wide);
     return {s.add(state[0], s.select(inside, x, s.constant(x, 0)))};
   };
   return SmallVector<Value>{l.parallelGeneric(
       {}, {}, l.refine(op->getResult(0), out), element,
       [&](ImplicitLocOpBuilder &b, ValueRange) {
+        for (size_t d = 0; d < out.size(); ++d)
+          loops.push_back(linalg::IndexOp::create(b, d));
         Value zero = arith::ConstantOp::create(b, b.getZeroAttr(wide));
         return convertScalar(b, loopNest(b, bounds, zero, pixel).front(),
                              element);

@@ -112,6 +112,8 @@ void Preflight::checkOp(Operation *op) {
                  << "there is no lowering for " << node.getOpType();
     if (!node.getDomain().empty())
       error << " of domain '" << node.getDomain() << "'";
+    else if (node.getOpType() == "If")
+      error << " whose condition does not follow from sizes and constants";
     return;
   }
   bool structural = !isa_and_nonnull<ONNXDialect>(op->getDialect()) ||

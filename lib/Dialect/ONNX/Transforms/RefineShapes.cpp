@@ -96,8 +96,12 @@ static Type inferElementType(Operation *op) {
   if (isa<EqualOp, GreaterOp, GreaterOrEqualOp, LessOp, LessOrEqualOp, IsNaNOp,
           IsInfOp>(op))
     return builder.getI1Type();
-  if (isa<ShapeOp, SizeOp, ArgMaxOp, ArgMinOp>(op))
+  if (isa<ShapeOp, SizeOp, ArgMaxOp, ArgMinOp, NonZeroOp>(op))
     return builder.getI64Type();
+  if (isa<OneHotOp>(op))
+    return elementOf(op->getOperand(2));
+  if (isa<DequantizeLinearOp>(op))
+    return elementOf(op->getOperand(1));
   if (auto cast = dyn_cast<CastOp>(op))
     return elementTypeOf(op->getContext(), cast.getTo());
   if (auto filled = dyn_cast<ConstantOfShapeOp>(op))
