@@ -128,6 +128,8 @@ twist::evaluateNatively(ModuleOp module) {
     return failure();
   std::vector<std::vector<double>> values;
   for (const HostTensor &output : *outputs) {
+    if (output.type != TWIST_F64)
+      return module.emitError("a constant to evaluate is not computed in f64");
     values.emplace_back(output.data.size() / sizeof(double));
     std::memcpy(values.back().data(), output.data.data(), output.data.size());
   }

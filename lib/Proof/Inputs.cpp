@@ -54,6 +54,19 @@ static std::optional<int64_t> tableRows(Value argument) {
   return rows;
 }
 
+llvm::StringMap<int64_t> twist::proof::lookupTables(ModuleOp module) {
+  llvm::StringMap<int64_t> tables;
+  auto function = module.lookupSymbol<func::FuncOp>("main");
+  if (!function)
+    return tables;
+  for (auto [i, argument] : llvm::enumerate(function.getArguments())) {
+    auto name = function.getArgAttrOfType<StringAttr>(i, "onnx.name");
+    if (name && isa<IntegerType>(getElementTypeOrSelf(argument.getType())))
+      tables[name.getValue()] = tableRows(argument).value_or(0);
+  }
+  return tables;
+}
+
 namespace {
 /// Gives atoms of symbolic sizes a value each.
 class Sizes {

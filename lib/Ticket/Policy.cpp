@@ -20,6 +20,30 @@
 using namespace mlir;
 using namespace twist;
 
+StringRef twist::policyName(TicketPolicy policy) {
+  switch (policy) {
+  case TicketPolicy::Random:
+    return "random";
+  case TicketPolicy::Magnitude:
+    return "magnitude";
+  case TicketPolicy::First:
+    return "first";
+  case TicketPolicy::Flap:
+    return "flap";
+  case TicketPolicy::Obs:
+    return "obs";
+  }
+  llvm_unreachable("a policy of the enumeration");
+}
+
+bool twist::needsCalibration(TicketPolicy policy) {
+  return policy == TicketPolicy::Flap || policy == TicketPolicy::Obs;
+}
+
+bool twist::needsScores(TicketPolicy policy) {
+  return policy == TicketPolicy::Magnitude || needsCalibration(policy);
+}
+
 /// Kinds whose units are single features, cut in groups and rounded.
 static bool isFine(StringRef kind) {
   return kind == "ffn" || kind == "channel";
@@ -60,7 +84,7 @@ static int64_t keptGroups(PolicyRow &row, const PolicyOptions &options) {
 /// The groups with the largest sums of scores; the earlier wins a tie.
 static FailureOr<std::vector<int64_t>>
 largest(const PolicyRow &row, int64_t count, const UnitScores &scores) {
-  FailureOr<std::vector<double>> units = scores(row.axis);
+  FailureOr<std::vector<double>> units = scores(row);
   if (failed(units))
     return failure();
   std::vector<double> sums(row.axis.units / row.group);
@@ -80,7 +104,7 @@ static FailureOr<std::vector<int64_t>> choose(const PolicyRow &row,
                                               const PolicyOptions &options,
                                               const UnitScores &scores) {
   int64_t groups = row.axis.units / row.group;
-  if (options.policy == TicketPolicy::Magnitude && count != groups)
+  if (needsScores(options.policy) && count != groups)
     return largest(row, count, scores);
   if (options.policy == TicketPolicy::Random) {
     PhiloxStream stream(options.seed, /*round=*/0, uint32_t(row.axis.index),

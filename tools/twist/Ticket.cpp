@@ -10,6 +10,7 @@
 
 #include "twist/Dialect/Twist/Transforms/Fingerprint.h"
 #include "twist/Pipeline/Model.h"
+#include "twist/Prune/Scores.h"
 #include "twist/Ticket/Policy.h"
 
 #include "mlir/IR/MLIRContext.h"
@@ -49,6 +50,61 @@ static void printRows(ArrayRef<PolicyRow> rows, const PolicyOptions &options) {
   }
 }
 
+/// A finished calibration of this very model.
+static FailureOr<prune::Calibration> readCalibration(ModuleOp module,
+                                                     TicketPolicy policy,
+                                                     StringRef path,
+                                                     Location loc) {
+  if (path.empty())
+    return emitError(loc) << "the policy " << policyName(policy)
+                          << " needs --calibration CAL (twist calibrate)";
+  llvm::Expected<prune::Calibration> read = prune::Calibration::read(path);
+  if (!read)
+    return emitError(loc) << toString(read.takeError());
+  Ticket stamp;
+  axes::stampModel(module, stamp);
+  if (read->structureSHA256 != stamp.structureSHA256 ||
+      read->weightsSHA256 != stamp.weightsSHA256)
+    return emitError(loc) << path << " is a calibration of another model";
+  if (!read->isComplete())
+    return emitError(loc) << path << " is unfinished: " << read->done << " of "
+                          << read->batches
+                          << " batches; the same twist calibrate goes on";
+  return std::move(*read);
+}
+
+static FailureOr<UnitScores> scoresFor(ModuleOp module, TicketPolicy policy,
+                                       ArrayRef<std::string> state,
+                                       StringRef calibrated, Location loc) {
+  using Scores = FailureOr<std::vector<double>>;
+  if (!needsCalibration(policy) && !calibrated.empty())
+    return emitError(loc) << "the policy " << policyName(policy)
+                          << " takes no --calibration";
+  if (policy == TicketPolicy::Magnitude) {
+    auto scores = unitMagnitudes(module, state);
+    if (failed(scores))
+      return failure();
+    return UnitScores([all = std::move(*scores)](const PolicyRow &row) {
+      return Scores(all.lookup(row.axis.symbol));
+    });
+  }
+  if (!needsCalibration(policy))
+    return UnitScores();
+  auto read = readCalibration(module, policy, calibrated, loc);
+  if (failed(read))
+    return failure();
+  auto calibration = std::make_shared<prune::Calibration>(std::move(*read));
+  return UnitScores([=](const PolicyRow &row) -> Scores {
+    auto scores =
+        policy == TicketPolicy::Flap
+            ? prune::fluctuations(*calibration, row.axis.name())
+            : prune::removalOrder(*calibration, row.axis.name(), row.group);
+    if (!scores)
+      return emitError(loc) << toString(scores.takeError());
+    return std::move(*scores);
+  });
+}
+
 static LogicalResult write(const Ticket &ticket, StringRef path, Location loc) {
   std::string temporary = (path + ".tmp").str();
   std::error_code error;
@@ -84,7 +140,16 @@ int twist::tools::ticketMain(int argc, char **argv) {
                             "drawn by --seed, layer by layer (default)"),
                  clEnumValN(TicketPolicy::Magnitude, "magnitude",
                             "those with the largest weights"),
-                 clEnumValN(TicketPolicy::First, "first", "the first ones")));
+                 clEnumValN(TicketPolicy::First, "first", "the first ones"),
+                 clEnumValN(TicketPolicy::Flap, "flap",
+                            "those whose values vary most, times the norms of "
+                            "their weights (FLAP)"),
+                 clEnumValN(TicketPolicy::Obs, "obs",
+                            "the others removed one by one, each time the "
+                            "cheapest (structured SparseGPT)")));
+  cl::opt<std::string> calibrated(
+      "calibration", cl::value_desc("CAL"), cl::cat(category),
+      cl::desc("What twist calibrate wrote, for flap and obs"));
   cl::list<std::string> kinds(
       "axes", cl::CommaSeparated, cl::value_desc("KINDS"), cl::cat(category),
       cl::desc("Kinds to cut (default: heads or KV groups, FFN units, "
@@ -125,30 +190,20 @@ int twist::tools::ticketMain(int argc, char **argv) {
     return 1;
 
   Location loc = FileLineColLoc::get(&context, model, 0, 0);
-  llvm::StringMap<std::vector<double>> magnitudes;
-  if (options.policy == TicketPolicy::Magnitude) {
-    auto scores = unitMagnitudes(**module, load.state);
-    if (failed(scores))
-      return 1;
-    magnitudes = std::move(*scores);
-  }
+  FailureOr<UnitScores> scores =
+      scoresFor(**module, policy, load.state, calibrated, loc);
+  if (failed(scores))
+    return 1;
   std::vector<PolicyRow> rows;
-  FailureOr<Ticket> ticket = makeTicket(
-      axes::axesOf(**module), options,
-      [&](const AxisInfo &axis) -> FailureOr<std::vector<double>> {
-        return magnitudes[axis.symbol];
-      },
-      rows, loc);
+  FailureOr<Ticket> ticket =
+      makeTicket(axes::axesOf(**module), options, *scores, rows, loc);
   if (failed(ticket))
     return 1;
   axes::stampModel(**module, *ticket);
-  ticket->provenance = llvm::json::Object{
-      {"made_by", "twist ticket"},
-      {"policy", policy == TicketPolicy::Random      ? "random"
-                 : policy == TicketPolicy::Magnitude ? "magnitude"
-                                                     : "first"},
-      {"kappa", double(kappa)},
-      {"seed", int64_t(seed)}};
+  ticket->provenance = llvm::json::Object{{"made_by", "twist ticket"},
+                                          {"policy", policyName(policy)},
+                                          {"kappa", double(kappa)},
+                                          {"seed", int64_t(seed)}};
   if (failed(write(*ticket, output, loc)))
     return 1;
   printRows(rows, options);

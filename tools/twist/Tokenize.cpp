@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
+#include "Measure.h"
 
 #include "twist/Text/TokenFile.h"
 
@@ -14,11 +15,7 @@
 
 using namespace llvm;
 using namespace twist;
-
-static int fail(Error error) {
-  errs() << "error: " << toString(std::move(error)) << "\n";
-  return 1;
-}
+using twist::tools::fail;
 
 static Error encodeFiles(ArrayRef<std::string> paths,
                          const text::Tokenizer &tokenizer, StringRef output) {

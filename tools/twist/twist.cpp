@@ -33,6 +33,8 @@ static constexpr Command commands[] = {
     {"run", runMain, "run a compiled program on .npy files"},
     {"generate", generateMain, "continue token ids with a language model"},
     {"tokenize", tokenizeMain, "make token ids of text"},
+    {"eval", evalMain, "measure perplexity, or likeness to another model"},
+    {"calibrate", calibrateMain, "measure what flows through the gates"},
     {"bench", benchMain, "time a compiled program"},
 };
 

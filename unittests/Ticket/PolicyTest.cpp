@@ -32,10 +32,10 @@ struct PolicyTest : testing::Test {
 
   FailureOr<Ticket> make(const PolicyOptions &options) {
     rows.clear();
-    auto scores = [](const AxisInfo &axis) -> FailureOr<std::vector<double>> {
-      std::vector<double> s(axis.units);
-      for (int64_t u = 0; u < axis.units; ++u)
-        s[u] = double((u * 7) % axis.units);
+    auto scores = [](const PolicyRow &row) -> FailureOr<std::vector<double>> {
+      std::vector<double> s(row.axis.units);
+      for (int64_t u = 0; u < row.axis.units; ++u)
+        s[u] = double((u * 7) % row.axis.units);
       return s;
     };
     return makeTicket(axes, options, scores, rows, UnknownLoc::get(&context));

@@ -61,6 +61,10 @@ struct InputOptions {
 mlir::FailureOr<std::vector<HostTensor>>
 randomInputs(mlir::ModuleOp module, const InputOptions &options);
 
+/// The integer inputs by name, each with the rows of the smallest table it is
+/// looked up in; 0: none.
+llvm::StringMap<int64_t> lookupTables(mlir::ModuleOp module);
+
 /// One statement about one output.
 struct Verdict {
   std::string proof;  ///< "poison", "equal f64", "equal f32", "acts"

@@ -14,7 +14,13 @@
 
 namespace twist {
 
-enum class TicketPolicy { Random, Magnitude, First };
+enum class TicketPolicy { Random, Magnitude, First, Flap, Obs };
+
+/// As users and provenance spell it: "random", ….
+llvm::StringRef policyName(TicketPolicy policy);
+/// Whether the policy asks for scores, and needs a calibration for them.
+bool needsScores(TicketPolicy policy);
+bool needsCalibration(TicketPolicy policy);
 
 struct PolicyOptions {
   TicketPolicy policy = TicketPolicy::Random;
@@ -40,9 +46,10 @@ struct PolicyRow {
   bool pinned = false;
 };
 
-/// A score per unit of an axis, for the policy `magnitude`: the larger is kept.
+/// A score per unit of an axis, for the policies that need scores: the groups
+/// with the larger sums are kept. Asked only where some are removed.
 using UnitScores =
-    std::function<mlir::FailureOr<std::vector<double>>(const AxisInfo &)>;
+    std::function<mlir::FailureOr<std::vector<double>>(const PolicyRow &)>;
 
 /// Makes a ticket for `axes` (graph order). Axes of other kinds are not in it;
 /// pinned ones are, whole. Of k groups floor(kappa·k + 1/2) are kept. `rows`

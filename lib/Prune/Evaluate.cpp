@@ -1,0 +1,209 @@
+//===- Evaluate.cpp - How good a model is ---------------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Prune/Evaluate.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cmath>
+#include <cstring>
+#include <numbers>
+
+using namespace llvm;
+using namespace twist;
+using namespace twist::prune;
+
+double Perplexity::perplexity() const {
+  return std::exp(nats / double(tokens));
+}
+
+double Perplexity::bitsPerByte() const {
+  return nats / std::numbers::ln2 / double(bytes);
+}
+
+static double elementAt(const Array &array, int64_t i) {
+  return array.type == TWIST_F64
+             ? reinterpret_cast<const double *>(array.data.data())[i]
+             : reinterpret_cast<const float *>(array.data.data())[i];
+}
+
+Expected<std::vector<double>> twist::prune::toDoubles(const Array &array) {
+  if (array.type != TWIST_F32 && array.type != TWIST_F64)
+    return createStringError(StringRef("elements of type ") +
+                             twist_type_name(array.type) +
+                             " are not read here, only f32 and f64");
+  std::vector<double> values(array.size());
+  for (auto [i, value] : llvm::enumerate(values))
+    value = elementAt(array, int64_t(i));
+  return values;
+}
+
+static bool isRead(const twist_tensor_info *info) {
+  return info->type == TWIST_F32 || info->type == TWIST_F64;
+}
+
+static Expected<size_t> findOutput(const twist_program *program,
+                                   StringRef name) {
+  for (size_t i = 0; i < twist_program_output_count(program); ++i) {
+    const twist_tensor_info *info = twist_program_output(program, i);
+    if (name.empty() ? isRead(info) : info->name == name) {
+      if (isRead(info))
+        return i;
+      return createStringError("output '" + name + "' is not f32 or f64");
+    }
+  }
+  if (name.empty())
+    return createStringError("the model has no output of f32 or f64");
+  return createStringError("the model has no output '" + name + "'");
+}
+
+/// The one float output of three dimensions, or of two ([tokens of all windows,
+/// vocabulary]).
+static Expected<size_t> findLogits(const twist_program *program,
+                                   StringRef name) {
+  if (!name.empty())
+    return findOutput(program, name);
+  std::optional<size_t> found;
+  for (size_t i = 0; i < twist_program_output_count(program); ++i) {
+    const twist_tensor_info *info = twist_program_output(program, i);
+    if (!isRead(info) || info->rank < 2 || info->rank > 3)
+      continue;
+    if (found)
+      return createStringError(
+          StringRef("outputs '") + twist_program_output(program, *found)->name +
+          "' and '" + info->name + "' may be the logits: --output NAME");
+    found = i;
+  }
+  if (!found)
+    return createStringError("no output can be logits: f32 or f64, [batch, "
+                             "sequence, tokens]");
+  return *found;
+}
+
+/// -log of the softmax at `target`, in f64.
+static double surprise(const Array &logits, int64_t row, int64_t width,
+                       uint32_t target) {
+  double largest = -INFINITY, sum = 0;
+  for (int64_t i = 0; i < width; ++i)
+    largest = std::max(largest, elementAt(logits, row * width + i));
+  for (int64_t i = 0; i < width; ++i)
+    sum += std::exp(elementAt(logits, row * width + i) - largest);
+  return std::log(sum) + largest - elementAt(logits, row * width + target);
+}
+
+/// What a batch adds: one number a row, in parallel, summed in order.
+static Error addBatch(Runner &runner, const Batch &batch, const Array &logits,
+                      const Feed &feed, Perplexity &sum) {
+  int64_t width = logits.dims.empty() ? 0 : logits.dims.back();
+  if (width == 0 || logits.size() / width != batch.windows * batch.length)
+    return createStringError("the logits are not one row a token");
+  std::vector<std::pair<int64_t, uint32_t>> targets;
+  for (auto [w, tokens] : llvm::enumerate(batch.tokens)) {
+    for (size_t i = 1; i < tokens.size(); ++i) {
+      if (int64_t(tokens[i]) >= width)
+        return createStringError("token id " + Twine(tokens[i]) +
+                                 " is beyond the model's " + Twine(width) +
+                                 " logits");
+      targets.emplace_back(int64_t(w) * batch.length + int64_t(i) - 1,
+                           tokens[i]);
+    }
+    if (feed.tokenizer() && tokens.size() > 1) {
+      auto text = feed.tokenizer()->decode(ArrayRef(tokens).drop_front());
+      if (!text)
+        return text.takeError();
+      sum.bytes += text->size();
+    }
+  }
+  std::vector<double> nats(targets.size());
+  runner.parallel(int64_t(targets.size()), [&](int64_t i) {
+    nats[i] = surprise(logits, targets[i].first, width, targets[i].second);
+  });
+  for (double value : nats)
+    sum.nats += value;
+  sum.tokens += int64_t(targets.size());
+  return Error::success();
+}
+
+Expected<Perplexity>
+twist::prune::measurePerplexity(Runner &runner, const Feed &feed,
+                                StringRef output,
+                                function_ref<void(int64_t)> progress) {
+  if (feed.tokens() == 0)
+    return createStringError("perplexity needs token ids as data; for other "
+                             "models compare with --reference");
+  Expected<size_t> logits = findLogits(runner.program(), output);
+  if (!logits)
+    return logits.takeError();
+  Perplexity sum;
+  for (int64_t i = 0; i < feed.batches(); ++i) {
+    Expected<Batch> batch = feed.batch(i);
+    if (!batch)
+      return batch.takeError();
+    auto outputs = runner.run(batch->inputs);
+    if (!outputs)
+      return outputs.takeError();
+    if (Error error = addBatch(runner, *batch, (*outputs)[*logits], feed, sum))
+      return error;
+    if (!std::isfinite(sum.nats))
+      return createStringError("the logits of window " +
+                               Twine(i * batch->windows) +
+                               " or of its batch are not finite");
+    progress(i + 1);
+  }
+  if (sum.tokens == 0)
+    return createStringError("windows of one token tell none");
+  return sum;
+}
+
+Expected<Likeness>
+twist::prune::measureLikeness(Runner &runner, Runner &reference,
+                              const Feed &feed, const Feed &referenceFeed,
+                              StringRef output,
+                              function_ref<void(int64_t)> progress) {
+  Expected<size_t> mine = findOutput(runner.program(), output);
+  if (!mine)
+    return mine.takeError();
+  StringRef name = twist_program_output(runner.program(), *mine)->name;
+  Expected<size_t> theirs = findOutput(reference.program(), name);
+  if (!theirs)
+    return createStringError("the reference: " + toString(theirs.takeError()));
+  Likeness result;
+  double sum = 0;
+  for (int64_t i = 0; i < feed.batches(); ++i) {
+    Expected<Batch> batch = feed.batch(i), other = referenceFeed.batch(i);
+    if (!batch || !other)
+      return joinErrors(batch.takeError(), other.takeError());
+    auto a = runner.run(batch->inputs), b = reference.run(other->inputs);
+    if (!a || !b)
+      return joinErrors(a.takeError(), b.takeError());
+    const Array &left = (*a)[*mine], &right = (*b)[*theirs];
+    if (left.dims != right.dims || left.dims.empty())
+      return createStringError("output '" + name +
+                               "' has another shape in the reference");
+    int64_t width = left.dims.back(), rows = width ? left.size() / width : 0;
+    for (int64_t row = 0; row < rows; ++row) {
+      double product = 0, square = 0, other = 0;
+      for (int64_t k = row * width; k < (row + 1) * width; ++k) {
+        double x = elementAt(left, k), y = elementAt(right, k);
+        product += x * y;
+        square += x * x;
+        other += y * y;
+      }
+      double cosine = product / std::sqrt(square * other);
+      if (!std::isfinite(cosine))
+        return createStringError("output '" + name +
+                                 "' has a vector that is zero or not finite");
+      sum += cosine;
+      result.least = std::min(result.least, cosine);
+    }
+    result.vectors += rows;
+    progress(i + 1);
+  }
+  result.mean = sum / double(std::max<int64_t>(result.vectors, 1));
+  return result;
+}
