@@ -8,6 +8,7 @@
 #include "AxisClasses.h"
 
 #include "twist/Dialect/ONNX/FusedAttention.h"
+#include "twist/Dialect/Twist/Twist.h"
 
 #include <unordered_map>
 
@@ -358,6 +359,8 @@ static BlockArgument extendedBy(Value value) {
       value = scatter.getData(), grown = true;
     else if (auto identity = dyn_cast<onnx::IdentityOp>(op))
       value = identity.getX();
+    else if (auto gate = dyn_cast<GateOp>(op))
+      value = gate.getInput();
     else
       return nullptr;
   }
