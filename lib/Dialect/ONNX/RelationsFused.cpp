@@ -379,11 +379,15 @@ static void relateRotary(Operation *op, Relations &relations,
     }
     relations.same(operandDim(table, tableRank - 1), pair);
   }
-  for (DimRef dim : dimsOf(op->getOperand(positions), false, positions)) {
+  SmallVector<DimRef> given =
+      dimsOf(op->getOperand(positions), false, positions);
+  for (DimRef dim : given) {
     relations.barrier(dim, "it holds positions");
-    if (rankOf(op->getOperand(positions)) == 2)
+    if (given.size() == 2)
       relations.same(dim, resultDim(0, dim.dim == 0 ? 0 : sequence));
   }
+  if (given.size() == 1) // the first position: the others are counted from it
+    relations.barrier(resultDim(0, sequence), "it is counted");
 }
 
 void RotaryEmbeddingOp::declareRelations(Relations &relations) {

@@ -38,7 +38,10 @@ void MatMulIntegerOp::declareRelations(Relations &relations) {
 void MeanVarianceNormalizationOp::declareRelations(Relations &relations) {
   int64_t rank = rankOf(getX());
   relateOthers(relations, 0, 0, rank, -1);
-  for (int64_t axis : getAxes().value_or(ArrayRef<int64_t>{0, 2, 3}))
+  SmallVector<int64_t> axes{0, 2, 3};
+  if (auto given = getAxes())
+    axes = llvm::to_vector(*given);
+  for (int64_t axis : axes)
     relations.reduce(ReduceKind::Statistic,
                      operandDim(0, fromZero(axis, rank)),
                      "MeanVarianceNormalization");
