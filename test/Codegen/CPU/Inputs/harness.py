@@ -42,8 +42,8 @@ class Library:
                        check=True)
         self.library = ctypes.CDLL(shared)
 
-    def __call__(self, name, *arguments):
-        """Calls a function that has llvm.emit_c_interface; arrays are written in place."""
+    def bind(self, name, *arguments):
+        """What calls a function that has llvm.emit_c_interface; arrays are written in place."""
         kept, pointers = [], []
         for argument in arguments:
             if isinstance(argument, np.ndarray):
@@ -54,7 +54,11 @@ class Library:
                 pointers.append(ctypes.c_float(argument))
             else:
                 pointers.append(ctypes.c_int64(argument))
-        getattr(self.library, "_mlir_ciface_" + name)(*pointers)
+        function = getattr(self.library, "_mlir_ciface_" + name)
+        return lambda kept=kept: function(*pointers)
+
+    def __call__(self, name, *arguments):
+        self.bind(name, *arguments)()
 
 
 def has(feature):
