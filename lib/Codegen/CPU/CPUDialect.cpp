@@ -115,6 +115,12 @@ LogicalResult GemmOp::verify() {
     return emitOpError("needs one map per operand");
   if (getDepth() < 1 || (getPanel() && getDepth() != 1))
     return emitOpError("needs one k, or more where rhs is not packed");
+  if (getTaps() &&
+      (getPanel() || !getElementTypeOrSelf(getTaps().getType()).isIndex() ||
+       getMap(getNumOperands() - 2) !=
+           AffineMap::get(getNumDims(), 0,
+                          getAffineDimExpr(getNumDims() - 1, getContext()))))
+    return emitOpError("taps must be indices along the last k of an rhs that is not packed");
   for (auto [index, operand] : llvm::enumerate(getOperands())) {
     AffineMap map = getMap(index);
     auto shaped = dyn_cast<ShapedType>(operand.getType());

@@ -90,6 +90,7 @@ def CPU_PackOp : CPU_Op<"pack", [
 }
 
 def CPU_GemmOp : CPU_Op<"gemm", [
+    AttrSizedOperandSegments,
     DestinationStyleOpInterface,
     SingleBlockImplicitTerminator<"YieldOp">,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
@@ -106,7 +107,8 @@ def CPU_GemmOp : CPU_Op<"gemm", [
     `panel`, rhs is packed (see `#cpu.packing`): its map gives (batch…, column, k)
     of the unpacked matrix. Without, its columns are contiguous, and its map may
     have sums, which may lead beyond the end of a row into the next (the windows
-    of a convolution): rhs is one run of memory then. Columns are the
+    of a convolution): rhs is one run of memory then. With `taps` the last k has
+    no place in the map of rhs: k reads rhs taps[k] elements further on. Columns are the
     last dimension of init. Integers widen to the accumulator by sign, or by
     zeros where `lhs_unsigned` or `rhs_unsigned` stands.
 
@@ -115,16 +117,17 @@ def CPU_GemmOp : CPU_Op<"gemm", [
     C2  the epilogue takes the accumulator and one scalar per extra
     C3  the last result of init's map is the column
     C4  there is one k at least, and no more where rhs is packed
+    C5  taps are indices, one for each of the last k, and rhs is not packed
   }];
   let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs, Variadic<AnyType>:$extras,
-                       AnyShaped:$init, AffineMapArrayAttr:$indexing_maps,
+                       Optional<AnyShaped>:$taps, AnyShaped:$init, AffineMapArrayAttr:$indexing_maps,
                        I64Attr:$batch, I64Attr:$rows, OptionalAttr<I64Attr>:$panel,
                        TypeAttr:$accumulator, UnitAttr:$lhs_unsigned,
                        UnitAttr:$rhs_unsigned, DefaultValuedAttr<I64Attr, "1">:$depth);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
-    `(` $lhs `,` $rhs (`,` $extras^)? `)` `into` $init attr-dict `:`
+    `(` $lhs `,` $rhs (`,` $extras^)? `)` (`at` $taps^)? `into` $init attr-dict `:`
     functional-type(operands, $results) $epilogue
   }];
   let extraClassDeclaration = [{
@@ -136,7 +139,7 @@ def CPU_GemmOp : CPU_Op<"gemm", [
     ::mlir::AffineMap getMap(unsigned operand);
     ::mlir::AffineMap getLhsMap() { return getMap(0); }
     ::mlir::AffineMap getRhsMap() { return getMap(1); }
-    ::mlir::AffineMap getInitMap() { return getMap(2 + getExtras().size()); }
+    ::mlir::AffineMap getInitMap() { return getMap((*this)->getNumOperands() - 1); }
     /// Whether the epilogue only yields the accumulator.
     bool isPlain();
   }];

@@ -348,7 +348,7 @@ Value twist::cpu::buildGemm(OpBuilder &b, linalg::LinalgOp op, Contraction &c,
   maps.push_back(outMap);
   Value empty = tensor::EmptyOp::create(b, loc, c.outSizes, element);
   auto gemm = GemmOp::create(
-      b, loc, empty.getType(), c.lhs, rhs, extras, empty,
+      b, loc, empty.getType(), c.lhs, rhs, extras, /*taps=*/Value(), empty,
       b.getAffineMapArrayAttr(maps), loops.batch, loops.rows,
       panel ? b.getI64IntegerAttr(panel) : IntegerAttr(), c.accumulator,
       c.lhsUnsigned, c.rhsUnsigned);

@@ -50,8 +50,8 @@ bool isSumOfProducts(mlir::Block &body, Type &accumulator);
 /// Whether a tensor is filled with zeros.
 bool isZeroFill(Value value);
 
-/// Replaces a convolution by cpu.gemms; returns how many, 0 for any other op.
-unsigned formConvolution(mlir::linalg::LinalgOp op, TargetInfo target);
+/// Replaces a convolution by a cpu.gemm; false for any other op.
+bool formConvolution(mlir::linalg::LinalgOp op, TargetInfo target);
 
 /// Moves the ops that follow cpu.gemms into their epilogues; returns how many.
 unsigned fuseEpilogues(mlir::Operation *root);

@@ -15,12 +15,8 @@
 //         . e f g h .      results nobody reads.
 //
 // With strides, the input is taken apart into its residues first, each an image
-// of its own:
-//
-//   x[i·s + r] → x'[r, i]
-//
-// Taps of one residue of k·dilation make one gemm; the gemms add up. No copy is
-// larger than the padded input.
+// of its own, x'[r, i] = x[i·s + r]; the distances of the taps are a table
+// then. No copy is larger than the padded input.
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,8 +24,6 @@
 
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
-
-#include <numeric>
 
 using namespace mlir;
 using namespace twist;
@@ -141,15 +135,6 @@ static std::optional<Convolution> matchConvolution(linalg::LinalgOp op) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// Taps first, first + step, … of one dimension, `count` of them; tap number i
-/// reads residue `phase` at distance start + i · advance. With `eachPhase` tap
-/// i reads residue i at distance 0.
-struct Taps {
-  int64_t first = 0, step = 1, count = 1;
-  int64_t phase = 0, start = 0, advance = 1;
-  bool eachPhase = false;
-};
-
 class GemmFormer {
 public:
   GemmFormer(OpBuilder &b, Convolution &conv, TargetInfo target)
@@ -157,67 +142,71 @@ public:
         e(b, loc, target) {}
 
   Value build();
-  unsigned numGemms = 0;
 
 private:
   unsigned spatial() const { return conv.slides.size(); }
   OpFoldResult fold(Value size) { return getAsOpFoldResult(size); }
-  SmallVector<SmallVector<Taps>> partition();
+  Value value(OpFoldResult size) {
+    return getValueOrCreateConstantIndexOp(b, loc, size);
+  }
+  SmallVector<OpFoldResult> sizesOf(Value tensor) {
+    return tensor::getMixedSizes(b, loc, tensor);
+  }
+  Value slice(Value from, ArrayRef<OpFoldResult> offsets,
+              ArrayRef<OpFoldResult> sizes, ArrayRef<OpFoldResult> steps);
+  Value crop(Value from, ArrayRef<OpFoldResult> sizes);
+  /// Whether tap k reads residue k at distance 0: patches that don't overlap.
+  bool isPatch(unsigned i) const {
+    const Slide &slide = conv.slides[i];
+    return slide.stride > 1 && slide.dilation == 1 && kernel[i] <= slide.stride;
+  }
   void planSizes();
-  Value padded();
-  Value residues(Value image);
-  Value gemm(Value image, ArrayRef<Taps> taps, Value sum);
-  Value crop(Value wide);
+  Value image();
+  void insertResidue(Value &into, Value from, ArrayRef<OpFoldResult> before,
+                     ArrayRef<int64_t> residue);
+  Value tapTable();
+  Value gemm(Value image);
+  Value unpad(Value wide);
 
   OpBuilder &b;
   Location loc;
   Convolution &conv;
   TargetInfo target;
   Emitter e;
-  /// Sizes of the taps and the results; of the input before and after padding,
-  /// the latter in windows (elements / stride); columns.
   SmallVector<int64_t> kernel;
+  /// Sizes of the result; of the padded input in windows (elements / stride);
+  /// columns.
   SmallVector<Value> out, rows;
   Value columns;
+  /// Whether tap distances are no multiple of the tap.
+  bool tapped = false;
 };
 } // namespace
 
-/// The sets of taps along each dimension that make a gemm.
-SmallVector<SmallVector<Taps>> GemmFormer::partition() {
-  SmallVector<SmallVector<Taps>> all;
-  for (auto [slide, size] : llvm::zip_equal(conv.slides, kernel)) {
-    SmallVector<Taps> &sets = all.emplace_back();
-    int64_t stride = slide.stride, dilation = slide.dilation;
-    if (stride > 1 && dilation == 1 && size <= stride) {
-      sets.push_back({0, 1, size, 0, 0, 0, true});
-      continue;
-    }
-    int64_t common = std::gcd(stride, dilation), step = stride / common;
-    for (int64_t first = 0; first < std::min(size, step); ++first)
-      sets.push_back({first, step, (size - first + step - 1) / step,
-                      first * dilation % stride, first * dilation / stride,
-                      dilation / common, false});
-  }
-  return all;
+Value GemmFormer::slice(Value from, ArrayRef<OpFoldResult> offsets,
+                        ArrayRef<OpFoldResult> sizes,
+                        ArrayRef<OpFoldResult> steps) {
+  return tensor::ExtractSliceOp::create(b, loc, from, offsets, sizes, steps);
+}
+
+Value GemmFormer::crop(Value from, ArrayRef<OpFoldResult> sizes) {
+  SmallVector<OpFoldResult> zeros(sizes.size(), b.getIndexAttr(0)),
+      ones(sizes.size(), b.getIndexAttr(1));
+  return slice(from, zeros, sizes, ones);
 }
 
 void GemmFormer::planSizes() {
   auto weight = cast<RankedTensorType>(conv.weight.getType());
   kernel.assign(weight.getShape().end() - spatial(), weight.getShape().end());
-  Value init = conv.op.getDpsInits()[0];
-  unsigned rank = conv.outMap.getNumResults();
-  auto sizeOf = [&](Value tensor, unsigned dim) {
-    return getValueOrCreateConstantIndexOp(
-        b, loc, tensor::getMixedSize(b, loc, tensor, dim));
-  };
-  for (unsigned i = 0; i < spatial(); ++i)
-    out.push_back(sizeOf(init, rank - spatial() + i));
-  // Windows along each dimension, and how far beyond the first column of the
-  // last row of taps reads go.
+  SmallVector<OpFoldResult> sizes = sizesOf(conv.op.getDpsInits()[0]);
+  for (OpFoldResult size : ArrayRef(sizes).take_back(spatial()))
+    out.push_back(value(size));
+  // How many windows beyond its own a tap reads at most.
   SmallVector<int64_t> reach;
   for (auto [i, slide] : llvm::enumerate(conv.slides)) {
     reach.push_back((kernel[i] - 1) * slide.dilation / slide.stride);
     rows.push_back(e.add(out[i], e.index(reach[i])));
+    tapped |= slide.stride > 1 && !isPatch(i);
   }
   columns = out[0];
   Value width = e.index(1);
@@ -225,112 +214,155 @@ void GemmFormer::planSizes() {
     columns = e.mul(columns, rows[i]);
     width = e.mul(width, rows[i]);
   }
-  int64_t extra = 0;
+  // Whole panels need no masks.
+  int64_t tail = 0;
   if (std::optional<int64_t> count = constantOf(columns)) {
     int64_t panel = target.panelColumns(*count, conv.accumulator);
     int64_t whole = llvm::divideCeil(*count, panel) * panel;
-    extra = whole - *count;
+    tail = whole - *count;
     columns = e.index(whole);
   }
-  // Reads end at columns + Σ reach · width, the rows at out + reach.
-  int64_t tail = extra;
+  // The last read is at columns - 1 + Σ reach · width; the first dimension has
+  // room for its own reach, and gets more for that of the others.
   if (spatial() > 1)
     tail += reach.back();
-  if (spatial() > 2)
-    for (unsigned i = 1; i + 1 < spatial(); ++i)
-      rows[0] = e.add(rows[0], e.index(reach[i] > 0));
+  for (unsigned i = 1; i + 1 < spatial(); ++i)
+    rows[0] = e.add(rows[0], e.index(reach[i] > 0));
   rows[0] = e.add(rows[0], e.ceilDiv(e.index(tail), width));
 }
 
-/// The input in a larger one of whole strides; what was padded before is padded
-/// in one go.
-Value GemmFormer::padded() {
-  Value image = conv.image, fillValue;
+/// x'[…, residue, i…] = x[…, i · stride + residue - before…], where there is
+/// such an element.
+void GemmFormer::insertResidue(Value &into, Value from,
+                               ArrayRef<OpFoldResult> before,
+                               ArrayRef<int64_t> residue) {
+  unsigned lead = conv.lead(), phases = 0;
+  SmallVector<OpFoldResult> source(lead, b.getIndexAttr(0)), at = source;
+  SmallVector<OpFoldResult> sizes = sizesOf(from),
+                            steps(lead, b.getIndexAttr(1));
+  SmallVector<OpFoldResult> counts(ArrayRef(sizes).take_front(lead)), inner;
+  for (auto [i, slide] : llvm::enumerate(conv.slides))
+    if (slide.stride > 1) {
+      at.push_back(b.getIndexAttr(residue[i]));
+      counts.push_back(b.getIndexAttr(1));
+      ++phases;
+    }
+  for (auto [i, slide] : llvm::enumerate(conv.slides)) {
+    Value stride = e.index(slide.stride), padding = value(before[lead + i]);
+    Value size = value(sizes[lead + i]), phase = e.index(residue[i]);
+    // The first window with an element: i · stride + residue >= padding.
+    Value first = e.ceilDiv(e.sub(e.max(padding, phase), phase), stride);
+    Value start = e.sub(e.add(e.mul(first, stride), phase), padding);
+    Value left = e.sub(e.max(size, start), start);
+    Value room = e.sub(e.max(rows[i], first), first);
+    Value count = e.min(e.ceilDiv(left, stride), room);
+    source.push_back(fold(start));
+    steps.push_back(b.getIndexAttr(slide.stride));
+    inner.push_back(fold(count));
+    at.push_back(fold(e.min(first, rows[i])));
+  }
+  SmallVector<OpFoldResult> taken(ArrayRef(counts).take_front(lead));
+  taken.append(inner);
+  counts.append(inner);
+  Value part = slice(from, source, taken, steps);
+  SmallVector<OpFoldResult> ones(counts.size(), b.getIndexAttr(1));
+  into = tensor::InsertSliceOp::create(b, loc, part, into, at, counts, ones);
+}
+
+/// [lead…, residues…, windows…] of the input, the residues of dimensions with
+/// strides only. What was padded before is padded in one go.
+Value GemmFormer::image() {
+  Value from = conv.image, fillValue;
   unsigned lead = conv.lead(), rank = conv.imageMap.getNumResults();
-  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, image);
-  SmallVector<OpFoldResult> wanted = sizes;
-  auto insert = image.getDefiningOp<tensor::InsertSliceOp>();
+  Type element = getElementTypeOrSelf(from.getType());
+  SmallVector<OpFoldResult> sizes = sizesOf(from),
+                            before(rank, b.getIndexAttr(0));
+  auto insert = from.getDefiningOp<tensor::InsertSliceOp>();
   auto fill =
       insert ? insert.getDest().getDefiningOp<linalg::FillOp>() : nullptr;
-  bool isPadding = fill && insert.hasUnitStride() &&
-                   insert.getSourceType().getRank() == int64_t(rank);
-  // Anything else may lie in memory with gaps.
-  bool fits = isPadding;
-  for (auto [i, slide] : llvm::enumerate(conv.slides)) {
-    wanted[lead + i] = fold(e.mul(rows[i], e.index(slide.stride)));
-    fits &= isEqualConstantIntOrValue(wanted[lead + i], sizes[lead + i]);
-  }
-  if (fits)
-    return image;
-  SmallVector<OpFoldResult> offsets(rank, b.getIndexAttr(0)),
-      ones(rank, b.getIndexAttr(1));
-  Type element = cast<RankedTensorType>(image.getType()).getElementType();
-  if (isPadding) {
-    image = insert.getSource();
-    sizes = insert.getMixedSizes();
-    offsets = insert.getMixedOffsets();
+  if (fill && insert.hasUnitStride() &&
+      insert.getSourceType().getRank() == int64_t(rank)) {
+    bool fits = true;
+    for (unsigned i = 0; i < spatial(); ++i)
+      fits &= conv.slides[i].stride == 1 &&
+              isEqualConstantIntOrValue(fold(rows[i]), sizes[lead + i]);
+    if (fits)
+      return from;
+    from = insert.getSource();
+    before = insert.getMixedOffsets();
     fillValue = fill.getInputs()[0];
   } else {
     fillValue = arith::ConstantOp::create(b, loc, b.getZeroAttr(element));
   }
-  // The windows need not reach the last elements.
-  for (unsigned d = lead; d < rank; ++d) {
-    Value size = getValueOrCreateConstantIndexOp(b, loc, sizes[d]);
-    Value before = getValueOrCreateConstantIndexOp(b, loc, offsets[d]);
-    Value end = getValueOrCreateConstantIndexOp(b, loc, wanted[d]);
-    sizes[d] = fold(e.min(size, e.sub(e.max(end, before), before)));
-  }
-  SmallVector<OpFoldResult> zeros(rank, b.getIndexAttr(0));
-  image = tensor::ExtractSliceOp::create(b, loc, image, zeros, sizes, ones);
-  Value larger = tensor::EmptyOp::create(b, loc, wanted, element);
-  larger = linalg::FillOp::create(b, loc, fillValue, larger).getResult(0);
-  return tensor::InsertSliceOp::create(b, loc, image, larger, offsets, sizes,
-                                       ones);
-}
-
-/// [lead…, p…] → [lead…, residues…, windows…], for dimensions with strides.
-Value GemmFormer::residues(Value image) {
-  if (llvm::all_of(conv.slides, [](Slide s) { return s.stride == 1; }))
-    return image;
-  unsigned lead = conv.lead();
-  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, image);
-  sizes.truncate(lead);
-  SmallVector<AffineExpr> exprs;
-  for (unsigned d = 0; d < lead; ++d)
-    exprs.push_back(b.getAffineDimExpr(d));
-  unsigned phases =
-      llvm::count_if(conv.slides, [](Slide slide) { return slide.stride > 1; });
-  for (const Slide &slide : conv.slides)
+  SmallVector<OpFoldResult> shape(ArrayRef(sizes).take_front(lead));
+  int64_t residues = 1;
+  for (const Slide &slide : conv.slides) {
+    residues *= slide.stride;
     if (slide.stride > 1)
-      sizes.push_back(b.getIndexAttr(slide.stride));
-  unsigned phase = lead;
-  for (auto [i, slide] : llvm::enumerate(conv.slides)) {
-    AffineExpr at = b.getAffineDimExpr(lead + phases + i);
-    if (slide.stride > 1)
-      at = at * slide.stride + b.getAffineDimExpr(phase++);
-    exprs.push_back(at);
-    sizes.push_back(fold(rows[i]));
+      shape.push_back(b.getIndexAttr(slide.stride));
   }
-  unsigned rank = sizes.size();
-  Type element = cast<RankedTensorType>(image.getType()).getElementType();
-  Value empty = tensor::EmptyOp::create(b, loc, sizes, element);
-  SmallVector<utils::IteratorType> kinds(rank, utils::IteratorType::parallel);
-  SmallVector<AffineMap> maps = {AffineMap::get(rank, 0, exprs, b.getContext()),
-                                 b.getMultiDimIdentityMap(rank)};
-  return linalg::GenericOp::create(
-             b, loc, empty.getType(), image, empty, maps, kinds,
-             [](OpBuilder &nested, Location at, ValueRange args) {
-               linalg::YieldOp::create(nested, at, args[0]);
-             })
-      .getResult(0);
+  for (Value size : rows)
+    shape.push_back(fold(size));
+  Value result = tensor::EmptyOp::create(b, loc, shape, element);
+  result = linalg::FillOp::create(b, loc, fillValue, result).getResult(0);
+  for (int64_t number = 0; number < residues; ++number) {
+    SmallVector<int64_t> residue(spatial());
+    int64_t rest = number;
+    for (int64_t i = spatial() - 1; i >= 0; --i) {
+      residue[i] = rest % conv.slides[i].stride;
+      rest /= conv.slides[i].stride;
+    }
+    insertResidue(result, from, before, residue);
+  }
+  return result;
 }
 
 //===----------------------------------------------------------------------===//
-// The gemms
+// The gemm
 //===----------------------------------------------------------------------===//
 
-/// One set of taps a dimension: `sum` (null: nothing) plus their products.
-Value GemmFormer::gemm(Value image, ArrayRef<Taps> taps, Value sum) {
+/// For each tap, the last dimension fastest, how many elements of the image lie
+/// between a column and what it reads.
+Value GemmFormer::tapTable() {
+  // Strides of the image, from the innermost dimension outwards.
+  SmallVector<Value> rowStep(spatial()), phaseStep(spatial());
+  Value step = e.index(1);
+  for (int64_t i = spatial() - 1; i >= 0; --i) {
+    rowStep[i] = step;
+    step = e.mul(step, rows[i]);
+  }
+  for (int64_t i = spatial() - 1; i >= 0; --i) {
+    phaseStep[i] = step;
+    step = e.mul(step, e.index(conv.slides[i].stride));
+  }
+  int64_t count = llvm::product_of(kernel);
+  SmallVector<Value> distances;
+  for (int64_t number = 0; number < count; ++number) {
+    int64_t rest = number;
+    Value distance = e.index(0);
+    for (int64_t i = spatial() - 1; i >= 0; --i) {
+      const Slide &slide = conv.slides[i];
+      int64_t at = rest % kernel[i] * slide.dilation;
+      rest /= kernel[i];
+      distance = e.add(distance, e.mul(e.index(at / slide.stride), rowStep[i]));
+      distance =
+          e.add(distance, e.mul(e.index(at % slide.stride), phaseStep[i]));
+    }
+    distances.push_back(distance);
+  }
+  auto type = RankedTensorType::get({count}, b.getIndexType());
+  SmallVector<Attribute> known;
+  for (Value distance : distances)
+    if (std::optional<int64_t> constant = constantOf(distance))
+      known.push_back(b.getIndexAttr(*constant));
+  if (known.size() == distances.size())
+    return arith::ConstantOp::create(b, loc, type,
+                                     DenseElementsAttr::get(type, known));
+  return tensor::FromElementsOp::create(b, loc, type, distances);
+}
+
+/// [lead…, columns] from the image.
+Value GemmFormer::gemm(Value image) {
   MLIRContext *context = b.getContext();
   unsigned numLoops = conv.imageMap.getNumDims(), lead = conv.lead();
   // Loops in the order of a gemm: batch, rows, column, k.
@@ -347,11 +379,12 @@ Value GemmFormer::gemm(Value image, ArrayRef<Taps> taps, Value sum) {
   }
   for (const Slide &slide : conv.slides)
     depth.push_back(slide.tap);
+  // All taps are one loop over a table.
+  if (tapped)
+    depth.truncate(depth.size() - spatial() + 1);
   SmallVector<AffineExpr> place(numLoops);
   unsigned next = 0;
-  for (unsigned d : batch)
-    place[d] = b.getAffineDimExpr(next++);
-  for (unsigned d : units)
+  for (unsigned d : llvm::concat<unsigned>(batch, units))
     place[d] = b.getAffineDimExpr(next++);
   AffineExpr column = b.getAffineDimExpr(next++);
   for (unsigned d : depth)
@@ -361,44 +394,37 @@ Value GemmFormer::gemm(Value image, ArrayRef<Taps> taps, Value sum) {
     return place[cast<AffineDimExpr>(expr).getPosition()];
   };
   SmallVector<AffineExpr> lhs, rhs, init;
-  for (AffineExpr expr : conv.weightMap.getResults())
+  unsigned weightDims = conv.weightMap.getNumResults();
+  if (tapped)
+    weightDims -= spatial() - 1;
+  for (AffineExpr expr : conv.weightMap.getResults().take_front(weightDims))
     lhs.push_back(placed(expr));
   for (AffineExpr expr : conv.imageMap.getResults().take_front(lead))
     rhs.push_back(placed(expr));
   for (AffineExpr expr : outLead)
     init.push_back(placed(expr));
   init.push_back(column);
-  for (auto [set, slide] : llvm::zip_equal(taps, conv.slides))
+  AffineExpr zero = getAffineConstantExpr(0, context);
+  for (auto [i, slide] : llvm::enumerate(conv.slides))
     if (slide.stride > 1)
-      rhs.push_back(set.eachPhase ? place[slide.tap]
-                                  : getAffineConstantExpr(set.phase, context));
-  for (auto [i, set] : llvm::enumerate(taps)) {
-    AffineExpr at = getAffineConstantExpr(set.start, context);
-    if (!set.eachPhase)
-      at = at + place[conv.slides[i].tap] * set.advance;
+      rhs.push_back(tapped ? zero : place[slide.tap]);
+  for (auto [i, slide] : llvm::enumerate(conv.slides)) {
+    AffineExpr at =
+        tapped || isPatch(i) ? zero : place[slide.tap] * slide.dilation;
     rhs.push_back(i + 1 == spatial() ? at + column : at);
   }
-
-  // The weight's taps, a view where they are not all.
   Value weight = conv.weight;
-  unsigned weightRank = lhs.size();
-  SmallVector<OpFoldResult> offsets(weightRank, b.getIndexAttr(0)),
-      sizes = tensor::getMixedSizes(b, loc, weight),
-      steps(weightRank, b.getIndexAttr(1));
-  bool all = true;
-  for (auto [i, set] : llvm::enumerate(taps)) {
-    unsigned d = weightRank - spatial() + i;
-    all &= set.count == kernel[i];
-    offsets[d] = b.getIndexAttr(set.first);
-    sizes[d] = b.getIndexAttr(set.count);
-    steps[d] = b.getIndexAttr(set.step);
+  if (tapped && spatial() > 1) {
+    SmallVector<ReassociationIndices> groups;
+    for (unsigned d = 0, rank = conv.weightMap.getNumResults(); d < rank; ++d) {
+      if (groups.size() < weightDims)
+        groups.emplace_back();
+      groups.back().push_back(d);
+    }
+    weight = tensor::CollapseShapeOp::create(b, loc, weight, groups);
   }
-  if (!all)
-    weight =
-        tensor::ExtractSliceOp::create(b, loc, weight, offsets, sizes, steps);
 
-  SmallVector<OpFoldResult> shape =
-      tensor::getMixedSizes(b, loc, conv.op.getDpsInits()[0]);
+  SmallVector<OpFoldResult> shape = sizesOf(conv.op.getDpsInits()[0]);
   shape.truncate(outLead.size());
   shape.push_back(fold(columns));
   Value empty = tensor::EmptyOp::create(b, loc, shape, conv.accumulator);
@@ -406,32 +432,27 @@ Value GemmFormer::gemm(Value image, ArrayRef<Taps> taps, Value sum) {
     return AffineMap::get(next, 0, exprs, context);
   };
   SmallVector<AffineMap> maps = {map(lhs), map(rhs)};
-  SmallVector<Value> extras;
-  if (sum) {
-    extras.push_back(sum);
-    maps.push_back(map(init));
+  Value taps;
+  if (tapped) {
+    taps = tapTable();
+    maps.push_back(map(b.getAffineDimExpr(next - 1)));
   }
   maps.push_back(map(init));
-  auto result =
-      GemmOp::create(b, loc, empty.getType(), weight, image, extras, empty,
-                     b.getAffineMapArrayAttr(maps), batch.size(), units.size(),
-                     IntegerAttr(), conv.accumulator, /*lhs_unsigned=*/false,
-                     /*rhs_unsigned=*/false, depth.size());
+  auto result = GemmOp::create(
+      b, loc, empty.getType(), weight, image, ValueRange(), taps, empty,
+      b.getAffineMapArrayAttr(maps), batch.size(), units.size(), IntegerAttr(),
+      conv.accumulator, /*lhs_unsigned=*/false, /*rhs_unsigned=*/false,
+      depth.size());
   OpBuilder::InsertionGuard guard(b);
   Block *body = b.createBlock(&result.getEpilogue());
-  Value value = body->addArgument(conv.accumulator, loc);
-  if (sum)
-    value = arith::AddFOp::create(b, loc, value,
-                                  body->addArgument(conv.accumulator, loc));
-  YieldOp::create(b, loc, value);
-  ++numGemms;
+  YieldOp::create(b, loc, body->addArgument(conv.accumulator, loc));
   return result.getResult(0);
 }
 
 /// [lead…, columns] → [lead…, out…], without the windows that wrap around.
-Value GemmFormer::crop(Value wide) {
+Value GemmFormer::unpad(Value wide) {
   unsigned lead = conv.outMap.getNumResults() - spatial();
-  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, wide);
+  SmallVector<OpFoldResult> sizes = sizesOf(wide);
   SmallVector<OpFoldResult> shape(ArrayRef(sizes).take_front(lead));
   SmallVector<ReassociationIndices> groups;
   for (unsigned d = 0; d < lead; ++d)
@@ -444,56 +465,33 @@ Value GemmFormer::crop(Value wide) {
     shape.push_back(fold(size));
     count = e.mul(count, size);
   }
-  auto slice = [&](Value from, ArrayRef<OpFoldResult> to) -> Value {
-    SmallVector<OpFoldResult> zeros(to.size(), b.getIndexAttr(0)),
-        ones(to.size(), b.getIndexAttr(1));
-    return tensor::ExtractSliceOp::create(b, loc, from, zeros, to, ones);
-  };
   sizes[lead] = fold(count);
-  wide = slice(wide, sizes);
-  if (spatial() > 1) {
-    auto type = RankedTensorType::get(decomposeMixedValues(shape).first,
-                                      conv.accumulator);
-    wide = tensor::ExpandShapeOp::create(b, loc, type, wide, groups, shape);
-    for (unsigned i = 1; i < spatial(); ++i)
-      shape[lead + i] = fold(out[i]);
-    wide = slice(wide, shape);
-  }
-  return wide;
+  wide = crop(wide, sizes);
+  if (spatial() == 1)
+    return wide;
+  auto type = RankedTensorType::get(decomposeMixedValues(shape).first,
+                                    conv.accumulator);
+  wide = tensor::ExpandShapeOp::create(b, loc, type, wide, groups, shape);
+  for (unsigned i = 1; i < spatial(); ++i)
+    shape[lead + i] = fold(out[i]);
+  return crop(wide, shape);
 }
 
 Value GemmFormer::build() {
   planSizes();
-  Value image = residues(padded());
-  SmallVector<SmallVector<Taps>> sets = partition();
-  // Every choice of one set a dimension.
-  int64_t choices = 1;
-  for (auto &along : sets)
-    choices *= along.size();
-  Value sum;
-  for (int64_t choice = 0; choice < choices; ++choice) {
-    SmallVector<Taps> taps(spatial());
-    int64_t rest = choice;
-    for (int64_t i = spatial() - 1; i >= 0; --i) {
-      taps[i] = sets[i][rest % sets[i].size()];
-      rest /= sets[i].size();
-    }
-    sum = gemm(image, taps, sum);
-  }
-  Value result = crop(sum);
+  Value result = unpad(gemm(image()));
   Type type = conv.op->getResult(0).getType();
   if (result.getType() != type)
     result = tensor::CastOp::create(b, loc, type, result);
   return result;
 }
 
-unsigned twist::cpu::formConvolution(linalg::LinalgOp op, TargetInfo target) {
+bool twist::cpu::formConvolution(linalg::LinalgOp op, TargetInfo target) {
   std::optional<Convolution> conv = matchConvolution(op);
   if (!conv || !isZeroFill(op.getDpsInits()[0]))
-    return 0;
+    return false;
   OpBuilder b(op);
-  GemmFormer builder(b, *conv, target);
-  op->getResult(0).replaceAllUsesWith(builder.build());
+  op->getResult(0).replaceAllUsesWith(GemmFormer(b, *conv, target).build());
   op.erase();
-  return builder.numGemms;
+  return true;
 }

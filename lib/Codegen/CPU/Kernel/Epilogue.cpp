@@ -45,11 +45,35 @@ static bool splitsGemm(OpOperand *operand) {
          isa<linalg::GenericOp>(operand->getOwner());
 }
 
+/// Whether a tensor is a gemm's result, or elementwise ops and reshapes on one.
+static bool isOfGemm(Value value, unsigned depth = 0) {
+  Operation *op = value.getDefiningOp();
+  if (isa_and_nonnull<GemmOp>(op))
+    return true;
+  if (isa_and_nonnull<tensor::CollapseShapeOp>(op))
+    return isOfGemm(op->getOperand(0), depth);
+  auto generic = dyn_cast_or_null<linalg::GenericOp>(op);
+  return generic && depth < 4 && generic.getNumReductionLoops() == 0 &&
+         llvm::any_of(generic.getDpsInputs(), [&](Value input) {
+           return isOfGemm(input, depth + 1);
+         });
+}
+
+/// The columns of a gemm that are several dimensions for its readers are one
+/// for them too:
+///   generic(expand(gemm)) → expand(generic(gemm))
+static bool joinsColumns(OpOperand *operand) {
+  auto expand = operand->get().getDefiningOp<tensor::ExpandShapeOp>();
+  return expand && isa<linalg::GenericOp>(operand->getOwner()) &&
+         expand->hasOneUse() && isOfGemm(expand.getSrc());
+}
+
 LogicalResult twist::cpu::fuseElementwise(Operation *root) {
   RewritePatternSet patterns(root->getContext());
   linalg::populateElementwiseOpsFusionPatterns(patterns, shouldFuse);
   linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
   linalg::populateFoldReshapeOpsByExpansionPatterns(patterns, splitsGemm);
+  linalg::populateFoldReshapeOpsByCollapsingPatterns(patterns, joinsColumns);
   tensor::EmptyOp::getCanonicalizationPatterns(patterns, root->getContext());
   tensor::CollapseShapeOp::getCanonicalizationPatterns(patterns,
                                                        root->getContext());
@@ -120,7 +144,7 @@ static GemmOp rebuild(OpBuilder &b, GemmOp gemm, ArrayRef<Value> extras,
                       Value &sum) {
   auto result = GemmOp::create(
       b, gemm.getLoc(), TypeRange{init.getType()}, gemm.getLhs(), gemm.getRhs(),
-      extras, init, b.getAffineMapArrayAttr(maps), gemm.getBatch(),
+      extras, gemm.getTaps(), init, b.getAffineMapArrayAttr(maps), gemm.getBatch(),
       gemm.getRows(), gemm.getPanelAttr(), gemm.getAccumulator(),
       gemm.getLhsUnsigned(), gemm.getRhsUnsigned(), gemm.getDepth());
   Block *block = b.createBlock(&result.getEpilogue());
@@ -155,6 +179,8 @@ static void fuse(GemmOp gemm, linalg::GenericOp consumer) {
     extras.push_back(operand->get());
     maps.push_back(translate(consumer.getMatchingIndexingMap(operand)));
   }
+  if (gemm.getTaps())
+    maps.push_back(gemm.getMap(gemm->getNumOperands() - 2));
   maps.push_back(translate(consumer.getIndexingMapsArray().back()));
 
   IRMapping map;
@@ -191,6 +217,8 @@ static bool fuseTranspose(GemmOp gemm, linalg::TransposeOp transpose) {
   SmallVector<AffineMap> maps;
   for (unsigned i = 0, n = 2 + gemm.getExtras().size(); i < n; ++i)
     maps.push_back(gemm.getMap(i));
+  if (gemm.getTaps())
+    maps.push_back(gemm.getMap(gemm->getNumOperands() - 2));
   SmallVector<AffineExpr> results;
   for (int64_t from : permutation)
     results.push_back(gemm.getInitMap().getResult(from));

@@ -22,7 +22,7 @@ struct GemmPlan {
   Nest nest;
   int64_t batch, rowDims, depthDims;
   int64_t lanes, vectors, blockRows;
-  bool packed;
+  bool packed, tapped;
   Type accumulator;
   SmallVector<Value> batchExtents, rowExtents;
   Value batches, rows, columns, depth, panels;
@@ -34,8 +34,11 @@ struct GemmPlan {
   int64_t columnDim() const { return batch + rowDims; }
   /// The first k.
   int64_t depthDim() const { return batch + rowDims + 1; }
+  /// Whether k is more than steps of one size.
+  bool walksDepth() const { return depthDims > 1 || tapped; }
   NestOperand &lhs() { return nest.operands[0]; }
   NestOperand &rhs() { return nest.operands[1]; }
+  NestOperand &taps() { return nest.operands[nest.operands.size() - 2]; }
   NestOperand &init() { return nest.operands.back(); }
 };
 } // namespace
@@ -69,7 +72,7 @@ static void splitTasks(Emitter &e, GemmPlan &plan) {
   plan.panelsPerTask = e.max(e.min(wanted, plan.panels), one);
   plan.panelGroups = e.ceilDiv(plan.panels, plan.panelsPerTask);
   plan.batchesPerTask = one;
-  if (plan.depthDims == 1)
+  if (!plan.walksDepth())
     return;
   // Channels of a depthwise convolution are small work each.
   Value own = e.max(e.mul(work, plan.panels), one);
@@ -85,6 +88,7 @@ static FailureOr<GemmPlan> makePlan(Emitter &e, GemmOp op) {
   plan.rowDims = op.getRows();
   plan.depthDims = op.getDepth();
   plan.packed = op.getPanel().has_value();
+  plan.tapped = bool(op.getTaps());
   plan.accumulator = op.getAccumulator();
   plan.lanes = e.target.lanes(plan.accumulator);
 
@@ -106,7 +110,7 @@ static FailureOr<GemmPlan> makePlan(Emitter &e, GemmOp op) {
     return op.emitOpError("has accesses that are not linear");
   plan.nest = std::move(*nest);
   // Columns may run beyond a row of the right-hand side.
-  if (plan.depthDims > 1)
+  if (plan.walksDepth())
     plan.nest.dims[plan.columnDim()].extent =
         e.buffer(op.getInit()).sizes.back();
   if (plan.packed) {
@@ -286,7 +290,7 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
   auto step = [&](Value k, MutableArrayRef<Value> sums) {
     stepAt(e.add(panelStart, e.mul(k, plan.depthStep)), e.mul(k, lhsStep), sums);
   };
-  if (plan.depthDims > 1)
+  if (plan.walksDepth())
     return toBlock(rows, overDepth(0, panelStart, e.index(0), zeros, stepAt));
 
   int64_t count = rows * vectors;
@@ -340,9 +344,12 @@ SmallVector<Value> GemmWriter::overDepth(int64_t depth, Value rhsAt,
   }
   int64_t dim = plan.depthDim() + depth;
   Value extent = plan.nest.dims[dim].extent;
+  bool tapped = op.getTaps() && depth + 1 == plan.depthDims;
   auto next = [&](Value k, ValueRange carried) {
-    return overDepth(depth + 1,
-                     e.add(rhsAt, e.mul(k, plan.rhs().steps[dim])),
+    Value distance = tapped ? e.loadScalar(plan.taps().buffer,
+                                           e.add(plan.taps().offset, k))
+                            : e.mul(k, plan.rhs().steps[dim]);
+    return overDepth(depth + 1, e.add(rhsAt, distance),
                      e.add(lhsAt, e.mul(k, plan.lhs().steps[dim])), carried,
                      body);
   };
@@ -403,7 +410,7 @@ void GemmWriter::writeBlock(Value row, int64_t rows, Fetch fetch,
   SmallVector<Value> lhsOffsets;
   for (int64_t r = 0; r < rows; ++r)
     lhsOffsets.push_back(rowOffset(0, e.add(row, e.index(r))));
-  int64_t unroll = rows * plan.vectors < 6 && plan.depthDims == 1 ? 4 : 1;
+  int64_t unroll = rows * plan.vectors < 6 && !plan.walksDepth() ? 4 : 1;
   Block block = accumulate(lhsOffsets, unroll, fetch, fetchColumn);
   if (!scratch.flat || rows == 1) {
     for (int64_t r = 0; r < rows; ++r)
