@@ -66,6 +66,34 @@ func.func @main(%x: tensor<?x2xf32> {onnx.name = "x", onnx.dims = ["b", ""]}) ->
 
 // -----
 
+// A convolution over no channel is its bias; a depthwise one before it goes with
+// its channels.
+
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: %[[X:.*]]: tensor<?x2x4xf32>
+// CHECK-NOT: onnx.Conv
+// CHECK-DAG: %[[B:.*]] = onnx.Constant {{.*}}dense<[1.000000e+00, 2.000000e+00]>
+// CHECK-DAG: %[[SHAPE:.*]] = onnx.Constant {value = dense<[2, 1]> : tensor<2xi64>}
+// CHECK: %[[BIAS:.*]] = onnx.Reshape %[[B]], %[[SHAPE]]
+// CHECK: %[[Y:.*]] = onnx.Add %[[X]], %[[BIAS]]
+// CHECK: return %[[Y]]
+weights.source @m from "model.bin"
+twist.subnetwork @s {ffn_0 = array<i64>}
+func.func @main(%x: tensor<?x2x4xf32> {onnx.name = "x", onnx.dims = ["b", "", ""]}) -> (tensor<?x2x4xf32> {onnx.name = "y"}) {
+  %u = weights.load <@m at 0 as tensor<3x2x1xf32>> {onnx.meta = {name = "u"}} : tensor<3x2x1xf32>
+  %w = weights.load <@m at 24 as tensor<3x1x3xf32>> {onnx.meta = {name = "w"}} : tensor<3x1x3xf32>
+  %d = weights.load <@m at 60 as tensor<2x3x1xf32>> {onnx.meta = {name = "d"}} : tensor<2x3x1xf32>
+  %c = onnx.Constant {value = dense<[1.0, 2.0]> : tensor<2xf32>} : tensor<2xf32>
+  %none = onnx.None
+  %0 = onnx.Conv %x, %u, %none : (tensor<?x2x4xf32>, tensor<3x2x1xf32>, none) -> tensor<?x3x4xf32>
+  %1 = onnx.Conv %0, %w, %none {group = 3 : si64, pads = array<i64: 1, 1>} : (tensor<?x3x4xf32>, tensor<3x1x3xf32>, none) -> tensor<?x3x4xf32>
+  %2 = onnx.Conv %1, %d, %c : (tensor<?x3x4xf32>, tensor<2x3x1xf32>, tensor<2xf32>) -> tensor<?x2x4xf32>
+  %3 = onnx.Add %x, %2 : (tensor<?x2x4xf32>, tensor<?x2x4xf32>) -> tensor<?x2x4xf32>
+  return %3 : tensor<?x2x4xf32>
+}
+
+// -----
+
 // State of a layer that has no head left leaves the interface; what its sizes
 // told must come from elsewhere.
 

@@ -53,6 +53,7 @@ private:
   LogicalResult visit(Operation *op);
   LogicalResult visitReadOfEmpty(Operation *op);
   LogicalResult visitContraction(Operation *op);
+  LogicalResult visitConvolution(Operation *op, Value bias);
   LogicalResult visitConcat(onnx::ConcatOp op);
   LogicalResult visitShape(Operation *op, Value data);
   LogicalResult visitSplit(onnx::SplitOp op);
@@ -214,6 +215,20 @@ LogicalResult EmptyRemover::visitContraction(Operation *op) {
   return success();
 }
 
+/// The bias [C] as [C, 1, …], which broadcasts to the result.
+LogicalResult EmptyRemover::visitConvolution(Operation *op, Value bias) {
+  if (isa<NoneType>(bias.getType()))
+    return visitContraction(op);
+  auto type = cast<RankedTensorType>(bias.getType());
+  SmallVector<int64_t> shape(
+      cast<RankedTensorType>(op->getResult(0).getType()).getRank() - 1, 1);
+  shape[0] = type.getDimSize(0);
+  small[op->getResult(0)] =
+      onnx::ReshapeOp::create(builder, op->getLoc(), type.clone(shape), bias,
+                              ints(op->getLoc(), shape));
+  return success();
+}
+
 LogicalResult EmptyRemover::visitConcat(onnx::ConcatOp op) {
   SmallVector<Value> inputs;
   for (Value input : op.getInputs())
@@ -248,6 +263,8 @@ LogicalResult EmptyRemover::visitReadOfEmpty(Operation *op) {
       .Case<onnx::MatMulOp, onnx::GemmOp, onnx::EinsumOp, onnx::ReduceSumOp,
             onnx::ReduceL1Op, onnx::ReduceL2Op, onnx::ReduceSumSquareOp>(
           [&](Operation *op) { return visitContraction(op); })
+      .Case<onnx::ConvOp, onnx::ConvTransposeOp>(
+          [&](auto conv) { return visitConvolution(conv, conv.getB()); })
       .Case([&](onnx::ConcatOp op) { return visitConcat(op); })
       .Case([&](onnx::ShapeOp op) { return visitShape(op, op.getData()); })
       .Case([&](onnx::SizeOp op) { return visitShape(op, op.getX()); })
