@@ -33,6 +33,7 @@ struct twist_session {
   void *arena;
   size_t arena_bytes; /* mapped */
   site_time *times;   /* null while not profiling */
+  int64_t violated;   /* the first check of a run that did not hold, or -1 */
 };
 
 static double now(void) {
@@ -52,6 +53,12 @@ static void launch(twist_launcher *self, void (*fn)(void *, int64_t),
   twist_pool_run(session->pool, fn, context, n);
   session->times[site].seconds += now() - start;
   ++session->times[site].calls;
+}
+
+static void require(twist_launcher *self, int64_t holds, int64_t check) {
+  twist_session *session = (twist_session *)self;
+  if (!holds && session->violated < 0)
+    session->violated = check;
 }
 
 void twist_parallel(twist_session *session, void (*fn)(void *, int64_t),
@@ -80,6 +87,7 @@ twist_status twist_session_create(const twist_program *program, int threads,
   const twist_program_table *table = program->table;
   size_t dims = program->input_dim_count + program->output_dim_count;
   session->launcher.parallel = launch;
+  session->launcher.require = require;
   session->program = program;
   session->dims = calloc(dims + 1, sizeof(int64_t));
   session->given = calloc(dims + 1, sizeof(int64_t));
@@ -220,10 +228,14 @@ twist_status twist_session_run(twist_session *session,
                          session->buffers + input_count, error);
   if (status)
     return status;
+  session->violated = -1;
   twist_pool_wake(session->pool);
   table->run(session->buffers, session->dims, session->arena, program->weights,
              &session->launcher);
   twist_pool_rest(session->pool);
+  if (session->violated >= 0)
+    return twist_fail(error, TWIST_ERROR_VALUE, "%s",
+                      table->checks[session->violated]);
   return TWIST_OK;
 }
 

@@ -31,6 +31,7 @@ struct FakeProgram {
   static constexpr twist_tensor_info outputs[] = {
       {"y", TWIST_F32, 2, xDims, xSymbols}};
   static constexpr const char *sites[] = {"rows (add)"};
+  static constexpr const char *checks[] = {"'add': it is negative"};
 
   struct Context {
     const float *x;
@@ -54,6 +55,8 @@ struct FakeProgram {
                     static_cast<float *>(arena),
                     static_cast<const float *>(weights)};
     launcher->parallel(launcher, row, &context, dims[0], 0);
+    // Stands for any condition on values: the first element is not negative.
+    launcher->require(launcher, dims[0] == 0 || context.x[0] >= 0, 0);
   }
   static void outputDims(const int64_t *in, int64_t *out) {
     out[0] = in[0];
@@ -76,7 +79,9 @@ struct FakeProgram {
                                sites,
                                run,
                                outputDims,
-                               arenaBytes};
+                               arenaBytes,
+                               1,
+                               checks};
   twist_weights_header header = {{'T', 'W', 'I', 'S', 'T', 'W', 'T', 'S'},
                                  TWIST_WEIGHTS_VERSION, 0, 4096, 64, {1, 2, 3}};
   std::string path = ::testing::TempDir() + "fake.weights";

@@ -105,6 +105,18 @@ TEST_F(Session, RefusesBuffersThatDoNotFit) {
   twist_session_close(session);
 }
 
+TEST_F(Session, ReportsACheckThatDoesNotHold) {
+  twist_session *session = create(2);
+  OneRun run(3);
+  run.x[0] = -1;
+  EXPECT_EQ(run.on(session, &fake.error), TWIST_ERROR_VALUE);
+  EXPECT_TRUE(fake.says("'add': it is negative")) << fake.error.message;
+  run.x[0] = 0; // and says so of that run alone
+  EXPECT_EQ(run.on(session, &fake.error), TWIST_OK);
+  EXPECT_TRUE(run.right());
+  twist_session_close(session);
+}
+
 TEST_F(Session, RefusesAWrongNumberOfThreads) {
   twist_session *session;
   for (int threads : {-1, 100000}) {

@@ -26,11 +26,14 @@ extern "C" {
 #define TWIST_SIZES_REFUSED INT64_MIN
 
 /* Handed to compiled code. `parallel` calls fn(context, i) for all i in [0, n);
- * `site` indexes the table's launch sites. */
+ * `site` indexes the table's launch sites. `require` is told whether a condition
+ * on values holds; `check` indexes the table's checks. A program runs on safely
+ * where one does not hold, but its outputs mean nothing. */
 typedef struct twist_launcher {
   void (*parallel)(struct twist_launcher *self,
                    void (*fn)(void *context, int64_t i), void *context,
                    int64_t n, int64_t site);
+  void (*require)(struct twist_launcher *self, int64_t holds, int64_t check);
 } twist_launcher;
 
 /* `dims` are all sizes of all inputs in order, static ones included, for `run`
@@ -53,6 +56,8 @@ typedef struct twist_program_table {
               const void *weights, twist_launcher *launcher);
   void (*output_dims)(const int64_t *input_dims, int64_t *output_dims);
   uint64_t (*arena_bytes)(const int64_t *input_dims);
+  uint64_t check_count;
+  const char *const *checks; /* what is wrong where one does not hold */
 } twist_program_table;
 
 #define TWIST_WEIGHTS_MAGIC "TWISTWTS"
@@ -67,6 +72,16 @@ typedef struct twist_weights_header {
   uint64_t data_bytes;
   uint8_t sha256[32]; /* of the data */
 } twist_weights_header;
+
+#define TWIST_SEAL_MAGIC "TWISTSO1"
+
+/* The last bytes of NAME.so, which loaders of shared objects do not read: a file
+ * that is cut off or altered is refused before it can crash one. */
+typedef struct twist_seal {
+  char magic[8];
+  uint64_t bytes;     /* of what is before the seal */
+  uint8_t sha256[32]; /* of what is before the seal */
+} twist_seal;
 
 /* A program linked into this executable; `weights_path` may be null if
  * table->weights_bytes is 0. */

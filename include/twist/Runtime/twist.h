@@ -32,7 +32,7 @@ extern "C" {
 #endif
 
 /* Raised whenever this file or Program.h changes in meaning. */
-#define TWIST_ABI_VERSION 1u
+#define TWIST_ABI_VERSION 2u
 /* Dimensions a tensor may have. */
 #define TWIST_MAX_RANK 16
 
@@ -43,7 +43,8 @@ typedef enum twist_status {
   TWIST_ERROR_ABI = 3,      /* made by another version of the compiler */
   TWIST_ERROR_CPU = 4,      /* the machine lacks an instruction set */
   TWIST_ERROR_ARGUMENT = 5, /* a name, shape, type or count is wrong */
-  TWIST_ERROR_MEMORY = 6    /* out of memory, or a size beyond 63 bits */
+  TWIST_ERROR_MEMORY = 6,   /* out of memory, or a size beyond 63 bits */
+  TWIST_ERROR_VALUE = 7     /* an index is outside what it points into */
 } twist_status;
 
 typedef struct twist_error {
@@ -138,7 +139,8 @@ typedef struct twist_buffer {
 
 /* One buffer per input and per output, in the program's order. The first run of
  * a shape sizes the working memory; later runs of it allocate nothing. The bytes
- * of the outputs do not depend on the number of threads. */
+ * of the outputs do not depend on the number of threads. After
+ * TWIST_ERROR_VALUE the outputs' contents mean nothing. */
 twist_status twist_session_run(twist_session *session,
                                const twist_buffer *inputs,
                                const twist_buffer *outputs, twist_error *error);

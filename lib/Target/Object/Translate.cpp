@@ -110,6 +110,7 @@ void TableBuilder::build(ModuleOp source, const WeightsFile &weights,
   auto inputs = interface.getAs<ArrayAttr>("inputs");
   auto outputs = interface.getAs<ArrayAttr>("outputs");
   auto sites = source->getAttrOfType<ArrayAttr>(cpu::program::sitesAttr);
+  auto checks = source->getAttrOfType<ArrayAttr>(cpu::program::checksAttr);
   auto entry = [&](StringRef name) { return module.getFunction(name); };
   llvm::Constant *table = llvm::ConstantStruct::getAnon(
       {i64(TWIST_PROGRAM_MAGIC), i32(TWIST_ABI_VERSION),
@@ -119,7 +120,8 @@ void TableBuilder::build(ModuleOp source, const WeightsFile &weights,
        i64(inputs.size()), i64(outputs.size()), i64(sites.size()),
        tensorInfos(inputs), tensorInfos(outputs), strings(sites),
        entry(cpu::program::runEntry), entry(cpu::program::outputDimsEntry),
-       entry(cpu::program::arenaBytesEntry)});
+       entry(cpu::program::arenaBytesEntry), i64(checks.size()),
+       strings(checks)});
   new llvm::GlobalVariable(module, table->getType(), /*isConstant=*/true,
                            llvm::GlobalValue::ExternalLinkage, table,
                            TWIST_PROGRAM_SYMBOL);

@@ -8,7 +8,8 @@ module attributes {cpu.interface = {
   inputs = [{dims = array<i64: 2, -1>, name = "x", symbols = ["", "n"], type = "f32"}],
   outputs = [{dims = array<i64: 7, -1>, name = "y", symbols = ["", "n"], type = "f32"}]}} {
 
-// CHECK: cpu.sites = ["kernel_0 (node)"]
+// CHECK: cpu.checks = ["'node': an index is outside"]
+// CHECK-SAME: cpu.sites = ["kernel_0 (node)"]
 
 // In @main a launch stores its operands and passes a thunk to the launcher.
 // CHECK-LABEL: func.func private @main
@@ -19,10 +20,15 @@ module attributes {cpu.interface = {
 // CHECK: %[[PARALLEL:.*]] = llvm.load %[[LAUNCHER]]
 // CHECK: %[[THUNK:.*]] = llvm.mlir.addressof @kernel_0_task
 // CHECK: llvm.call %[[PARALLEL]](%[[LAUNCHER]], %[[THUNK]], %[[CONTEXT]], %{{.*}}, %{{.*}})
+// CHECK: %[[MEMBER:.*]] = llvm.getelementptr %[[LAUNCHER]][1]
+// CHECK: %[[REQUIRE:.*]] = llvm.load %[[MEMBER]]
+// CHECK: llvm.call %[[REQUIRE]](%[[LAUNCHER]], %{{.*}}, %{{.*}})
 func.func @main(%w: memref<?xi8>, %arena: memref<?xi8>, %x: memref<?xi8>, %y: memref<?xi8>,
                 %dx: index, %dy: index, %launcher: !llvm.ptr) {
   %s = arith.constant 1.0 : f32
   cpu.launch @kernel_0(%dx) %x, %s : memref<?xi8>, f32 loc("node")
+  %inside = arith.cmpi sge, %dx, %dy : index
+  cf.assert %inside, "an index is outside" loc("node")
   return
 }
 

@@ -110,3 +110,11 @@ func.func @scale(%x: tensor<2x4xf32>, %g: tensor<3x2x4xf32>) -> tensor<2x4xf32> 
   %y = onnx.RMSNormalization %x, %g : (tensor<2x4xf32>, tensor<3x2x4xf32>) -> tensor<2x4xf32>
   return %y : tensor<2x4xf32>
 }
+
+// -----
+func.func @index(%x: tensor<4xf32>) -> tensor<2xf32> {
+  %i = onnx.Constant {value = dense<[-4, 4]> : tensor<2xi64>} : tensor<2xi64>
+  // expected-error @+1 {{index 4 is outside a dimension of size 4}}
+  %y = onnx.Gather %x, %i : (tensor<4xf32>, tensor<2xi64>) -> tensor<2xf32>
+  return %y : tensor<2xf32>
+}

@@ -125,12 +125,30 @@ static LogicalResult takeSizesForTensors(func::FuncOp function) {
   return success();
 }
 
+/// Computed from sizes alone, not from elements.
+static bool isOfSizes(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (isa_and_present<tensor::DimOp>(op))
+    return true;
+  return op && isa<arith::ArithDialect>(op->getDialect()) &&
+         llvm::all_of(op->getOperands(), isOfSizes);
+}
+
+static void dropAssertionsOnElements(func::FuncOp function) {
+  function.walk([](cf::AssertOp op) {
+    if (!isOfSizes(op.getArg()))
+      op.erase();
+  });
+}
+
 /// Takes the assertions on sizes out of `function`; returns whether all hold,
 /// or null if there are none.
 static Value takeAssertions(func::FuncOp function) {
   Value holds;
   for (auto op : llvm::make_early_inc_range(
            function.getBody().front().getOps<cf::AssertOp>())) {
+    if (!isOfSizes(op.getArg()))
+      continue;
     OpBuilder b(op);
     holds = holds ? arith::AndIOp::create(b, op.getLoc(), holds, op.getArg())
                         .getResult()
@@ -152,6 +170,7 @@ static LogicalResult makeShapeFunction(func::FuncOp main) {
   // The runtime refuses such sizes before it runs @main.
   (void)takeAssertions(main);
   Value holds = takeAssertions(function);
+  dropAssertionsOnElements(function);
   b.setInsertionPoint(ret);
   SmallVector<Value> sizes;
   for (Value result : ret.getOperands()) {

@@ -13,6 +13,7 @@
 
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 
 namespace twist::cpu {
 #define GEN_PASS_DEF_CPUEMITABI
@@ -59,7 +60,11 @@ public:
   /// for i in [0, count): kernel(i, operands…)
   void lowerToLoop(cpu::LaunchOp launch);
 
+  /// launcher->require(launcher, holds, check)
+  void lowerToCall(cf::AssertOp assertion, Value launcher);
+
   ArrayAttr getSites() { return Builder(module).getArrayAttr(sites); }
+  ArrayAttr getChecks() { return Builder(module).getArrayAttr(checks); }
 
 private:
   LLVM::LLVMStructType contextType(TypeRange types);
@@ -70,7 +75,7 @@ private:
   LLVMTypeConverter converter;
   Type pointer, i64;
   llvm::StringMap<LLVM::LLVMFuncOp> thunks;
-  SmallVector<Attribute> sites;
+  SmallVector<Attribute> sites, checks;
 };
 } // namespace
 
@@ -151,6 +156,25 @@ void LaunchLowering::lowerToCall(cpu::LaunchOp launch, Value launcher) {
       castTo(b, loc, i64, launch.getCount()),          site};
   LLVM::CallOp::create(b, loc, type, operands);
   launch.erase();
+}
+
+void LaunchLowering::lowerToCall(cf::AssertOp assertion, Value launcher) {
+  OpBuilder b(assertion);
+  Location loc = assertion.getLoc();
+  StringRef node = nodeName(loc);
+  checks.push_back(b.getStringAttr(
+      (node.empty() ? Twine() : "'" + node + "': ") + assertion.getMsg()));
+  auto type = LLVM::LLVMFunctionType::get(
+      LLVM::LLVMVoidType::get(b.getContext()), {pointer, i64, i64});
+  // The second member of twist_launcher.
+  Value member = LLVM::GEPOp::create(b, loc, pointer, pointer, launcher,
+                                     ArrayRef<LLVM::GEPArg>{1});
+  SmallVector<Value> operands{
+      LLVM::LoadOp::create(b, loc, pointer, member), launcher,
+      arith::ExtUIOp::create(b, loc, i64, assertion.getArg()),
+      LLVM::ConstantOp::create(b, loc, i64, checks.size() - 1)};
+  LLVM::CallOp::create(b, loc, type, operands);
+  assertion.erase();
 }
 
 void LaunchLowering::lowerToLoop(cpu::LaunchOp launch) {
@@ -323,7 +347,11 @@ struct EmitABI : cpu::impl::CPUEmitABIBase<EmitABI> {
         lowering.lowerToLoop(launch);
     }
     numLaunches = launches.size();
+    main.walk([&](cf::AssertOp assertion) {
+      lowering.lowerToCall(assertion, main.getArguments().back());
+    });
     module->setAttr(cpu::program::sitesAttr, lowering.getSites());
+    module->setAttr(cpu::program::checksAttr, lowering.getChecks());
     EntryPoints entries(module, interface);
     entries.emitRun(main);
     entries.emitOutputDims(dims);

@@ -21,6 +21,7 @@ inline constexpr llvm::StringLiteral interfaceAttr = "cpu.interface";
 inline constexpr llvm::StringLiteral weightsAttr = "cpu.weights";
 inline constexpr llvm::StringLiteral weightsBytesAttr = "cpu.weights_bytes";
 inline constexpr llvm::StringLiteral sitesAttr = "cpu.sites";
+inline constexpr llvm::StringLiteral checksAttr = "cpu.checks";
 /// Functions on the compiler's side, and their wrappers in the C ABI.
 inline constexpr llvm::StringLiteral mainName = "main";
 inline constexpr llvm::StringLiteral outputDimsName = "output_dims";

@@ -157,7 +157,8 @@ def CPUEmitABI : Pass<"cpu-emit-abi", "::mlir::ModuleOp"> {
     A `cpu.launch` in @main stores its operands into a context on the stack and
     calls the launcher with a thunk that loads them and calls the kernel; one inside
     a kernel becomes a loop of calls. The module attribute `cpu.sites` names the
-    launches. @twist_run, @twist_output_dims and @twist_arena_bytes
+    launches. A `cf.assert` in @main tells the launcher whether it holds;
+    `cpu.checks` has their messages. @twist_run, @twist_output_dims and @twist_arena_bytes
     (twist/Runtime/Program.h) wrap @main, @output_dims and @arena_bytes.
   }];
   let statistics = [
