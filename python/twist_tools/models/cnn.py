@@ -36,9 +36,9 @@ class Writer(Net):
         if not self.dynamo:
             return self.conv(x, name, inner, out, kernel, stride, groups)
         y = self.conv(x, name, inner, out, kernel, stride, groups, bias=False)
-        p = name + ".bn."
+        p = name + ".bn."  # with a bias under which a Relu is not always 0
         return self.op("BatchNormalization", y, self.weight(p + "weight", self.gain(out)),
-                       self.weight(p + "bias", self.normal(out, scale=0.3)),
+                       self.weight(p + "bias", self.positive(out)),
                        self.weight(p + "running_mean", self.normal(out, scale=0.3)),
                        self.weight(p + "running_var", self.positive(out)), epsilon=1e-5, momentum=0.9)
 

@@ -66,8 +66,8 @@ func.func @main(%x: tensor<?x2xf32> {onnx.name = "x", onnx.dims = ["b", ""]}) ->
 
 // -----
 
-// A convolution over no channel is its bias; a depthwise one before it goes with
-// its channels.
+// A convolution over no channel is its bias; a depthwise one and a norm before it
+// go with their channels.
 
 // CHECK-LABEL: func.func @main
 // CHECK-SAME: %[[X:.*]]: tensor<?x2x4xf32>
@@ -84,10 +84,12 @@ func.func @main(%x: tensor<?x2x4xf32> {onnx.name = "x", onnx.dims = ["b", "", ""
   %w = weights.load <@m at 24 as tensor<3x1x3xf32>> {onnx.meta = {name = "w"}} : tensor<3x1x3xf32>
   %d = weights.load <@m at 60 as tensor<2x3x1xf32>> {onnx.meta = {name = "d"}} : tensor<2x3x1xf32>
   %c = onnx.Constant {value = dense<[1.0, 2.0]> : tensor<2xf32>} : tensor<2xf32>
+  %g = onnx.Constant {value = dense<[1.0, 2.0, 3.0]> : tensor<3xf32>} : tensor<3xf32>
   %none = onnx.None
   %0 = onnx.Conv %x, %u, %none : (tensor<?x2x4xf32>, tensor<3x2x1xf32>, none) -> tensor<?x3x4xf32>
   %1 = onnx.Conv %0, %w, %none {group = 3 : si64, pads = array<i64: 1, 1>} : (tensor<?x3x4xf32>, tensor<3x1x3xf32>, none) -> tensor<?x3x4xf32>
-  %2 = onnx.Conv %1, %d, %c : (tensor<?x3x4xf32>, tensor<2x3x1xf32>, tensor<2xf32>) -> tensor<?x2x4xf32>
+  %n, %mean, %variance = onnx.BatchNormalization %1, %g, %g, %g, %g : (tensor<?x3x4xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>) -> (tensor<?x3x4xf32>, none, none)
+  %2 = onnx.Conv %n, %d, %c : (tensor<?x3x4xf32>, tensor<2x3x1xf32>, tensor<2xf32>) -> tensor<?x2x4xf32>
   %3 = onnx.Add %x, %2 : (tensor<?x2x4xf32>, tensor<?x2x4xf32>) -> tensor<?x2x4xf32>
   return %3 : tensor<?x2x4xf32>
 }

@@ -411,8 +411,11 @@ LogicalResult EmptyRemover::materialise(Operation *op) {
 
 LogicalResult EmptyRemover::visit(Operation *op) {
   auto isEmpty = [&](Value value) { return empty.contains(value); };
+  auto holdsNothing = [&](Value value) {
+    return isEmpty(value) || isa<NoneType>(value.getType());
+  };
   if (isOpTriviallyDead(op) ||
-      (op->getNumResults() > 0 && llvm::all_of(op->getResults(), isEmpty)))
+      (op->getNumResults() > 0 && llvm::all_of(op->getResults(), holdsNothing)))
     return success();
   builder.setInsertionPoint(op);
   if (llvm::any_of(op->getOperands(), isEmpty) && !isa<func::ReturnOp>(op))
