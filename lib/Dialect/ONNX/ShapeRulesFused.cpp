@@ -160,6 +160,22 @@ static MaybeDims infer(const ShapeState &state, MSFusedGemmOp op) {
               (*b)[op.getTransB().value_or(0) ? 0 : 1]};
 }
 
+/// Attention whose heads nothing tells has ranks still: why it can't be cut or
+/// compiled is for others to say.
+static MaybeDims inferRank(const ShapeState &state, OpResult result) {
+  Operation *op = result.getOwner();
+  const MaybeDims &first = state.dims(op->getOperand(0));
+  if (!first)
+    return std::nullopt;
+  int64_t rank = result.getResultNumber() == 0 ? int64_t(first->size())
+                 : isa<MSAttentionOp>(op)      ? 5
+                                               : 4;
+  Dims sizes;
+  for (int64_t dim = 0; dim < rank; ++dim)
+    sizes.push_back(state.fresh(result, dim));
+  return sizes;
+}
+
 MaybeDims twist::onnx::inferFusedDims(const ShapeState &state,
                                       OpResult result) {
   unsigned number = result.getResultNumber();
@@ -167,8 +183,13 @@ MaybeDims twist::onnx::inferFusedDims(const ShapeState &state,
     return std::nullopt;
   return TypeSwitch<Operation *, MaybeDims>(result.getOwner())
       .Case<AttentionOp, MSAttentionOp, MSMultiHeadAttentionOp,
-            MSGroupQueryAttentionOp, MSEmbedLayerNormalizationOp>(
-          [&](auto op) { return infer(state, op, number); })
+            MSGroupQueryAttentionOp>([&](auto op) {
+        MaybeDims sizes = infer(state, op, number);
+        return sizes ? sizes : inferRank(state, result);
+      })
+      .Case([&](MSEmbedLayerNormalizationOp op) {
+        return infer(state, op, number);
+      })
       .Case<MSFusedMatMulOp, MSFusedGemmOp>(
           [&](auto op) { return infer(state, op); })
       .Case<RotaryEmbeddingOp, MSRotaryEmbeddingOp>(
