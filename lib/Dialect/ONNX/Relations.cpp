@@ -23,7 +23,9 @@ int64_t onnx::rankOf(Value value) {
 }
 
 int64_t onnx::sizeOf(Value value, int64_t dim) {
-  return cast<RankedTensorType>(value.getType()).getDimSize(dim);
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return type && dim >= 0 && dim < type.getRank() ? type.getDimSize(dim)
+                                                  : ShapedType::kDynamic;
 }
 
 std::optional<SmallVector<int64_t>> onnx::integersOf(Value value) {

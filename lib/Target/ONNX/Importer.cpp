@@ -460,6 +460,8 @@ GraphImporter::importGraph(const pb::GraphProto &graph, Block *block,
       return failure();
   SmallVector<Attribute> ports;
   for (const pb::ValueInfoProto &info : graph.output()) {
+    if (info.name().empty())
+      return emitError(fileLoc) << "output " << ports.size() << " has no name";
     FailureOr<Value> value = use(info.name(), scope, fileLoc, "output");
     if (failed(value))
       return failure();

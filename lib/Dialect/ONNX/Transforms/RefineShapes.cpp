@@ -195,7 +195,8 @@ bool Refiner::foldConstants(Operation *op) {
     // Of floats only what comes from sizes: a computed zero may be negative.
     auto element = dyn_cast<FloatType>(type.getElementType());
     bool fromSizes = isa<CastOp>(op) && element && elements &&
-                     isa<IntegerType>(elementOf(op->getOperand(0))) &&
+                     isa_and_nonnull<IntegerType>(
+                         elementOf(op->getOperand(0))) &&
                      holdsExactly(element, *elements);
     if (!elements || !(isa<IntegerType>(type.getElementType()) || fromSizes))
       continue;
@@ -314,7 +315,7 @@ bool Refiner::bypassSizes(Operation *op) {
   Value result = op->getResult(0);
   auto sizes = shapes.contentsOf(result);
   if (result.use_empty() || !sizes || sizes->empty() ||
-      !isa<IntegerType>(elementOf(result)))
+      !isa_and_nonnull<IntegerType>(elementOf(result)))
     return false;
   for (Value operand : op->getOperands()) {
     auto same = shapes.contentsOf(operand);

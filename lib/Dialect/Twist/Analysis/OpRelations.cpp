@@ -122,7 +122,30 @@ private:
   const SizeExpr *sizeOf(DimRef ref) {
     Value value =
         ref.isResult ? op->getResult(ref.number) : op->getOperand(ref.number);
-    return ref.dim < rank(value) ? &shapes.dimsOf(value)[ref.dim] : nullptr;
+    return ref.dim >= 0 && ref.dim < rank(value)
+               ? &shapes.dimsOf(value)[ref.dim]
+               : nullptr;
+  }
+
+  /// A relation with a dimension that is not there, as an operand of too small
+  /// a rank gives, says nothing; what it was to relate stays whole.
+  bool refuseMissing(const Relation &relation) {
+    auto refs = llvm::to_vector(
+        llvm::concat<const DimRef>(relation.from, relation.to));
+    auto exists = [&](DimRef ref) { return ref.inner || sizeOf(ref); };
+    if (llvm::all_of(refs, exists))
+      return false;
+    // An operand that is left out, such as a bias, relates to nothing.
+    auto leftOut = [&](DimRef ref) {
+      return !ref.isResult &&
+             isa<NoneType>(op->getOperand(ref.number).getType());
+    };
+    if (llvm::any_of(refs, leftOut))
+      return true;
+    for (DimRef ref : refs)
+      if (!ref.inner && sizeOf(ref) && relation.kind != Relation::Barrier)
+        barrier(ref, "it is related to a dimension that is not there");
+    return true;
   }
 
   /// Marks the dimension as spoken of; false if it relates to nothing.
@@ -135,6 +158,8 @@ private:
   }
 
   void add(Relation relation) {
+    if (refuseMissing(relation))
+      return;
     // Lists keep their units: a segment or a factor of size 1 has its place.
     bool isList =
         relation.kind == Relation::Tree || relation.kind == Relation::Concat ||

@@ -99,6 +99,7 @@ broken("error: output 'nowhere' is not defined before its use",
 broken("value 'w' is defined twice", lambda m: m.graph.node[0].output.__setitem__(0, "w"))
 broken("an initializer has no name", lambda m: m.graph.initializer[0].ClearField("name"))
 broken("input 1 has no name", lambda m: m.graph.input.add())
+broken("output 1 has no name", lambda m: m.graph.output.add())
 broken("attribute 'a' stands twice", lambda m: m.graph.node[0].attribute.extend(
     [h.make_attribute("a", 1), h.make_attribute("a", 2)]))
 broken("an attribute has no name", lambda m: m.graph.node[0].attribute.extend(
