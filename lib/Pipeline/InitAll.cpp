@@ -17,6 +17,7 @@
 #include "twist/Dialect/Twist/Transforms/Passes.h"
 #include "twist/Dialect/Twist/Twist.h"
 #include "twist/Dialect/Weights/Weights.h"
+#include "twist/Differentiate/Differentiate.h"
 #include "twist/Pipeline/CPU.h"
 #include "twist/Pipeline/Pipelines.h"
 #include "twist/Target/ONNX/Passes.h"
@@ -43,6 +44,7 @@ void twist::registerAllPasses() {
   registerTargetONNXPasses();
   registerModelPipelines();
   nn::registerNNPasses();
+  registerDifferentiatePasses();
   axes::registerTwistPasses();
   registerONNXToLinalgPasses();
 }

@@ -142,20 +142,53 @@ LogicalResult GatherOp::reifyResultShapes(OpBuilder &b,
   return reifyFromInit(b, *this, s);
 }
 
+/// `rows` is `table` with dimension `axis` replaced by the shape of `indices`.
+static LogicalResult verifyRows(Operation *op, Value table, Value indices,
+                                Value rows, int64_t axis, StringRef tableName,
+                                StringRef rowsName) {
+  auto tableType = cast<ShapedType>(table.getType());
+  auto rowsType = cast<ShapedType>(rows.getType());
+  if (axis < 0 || axis >= tableType.getRank())
+    return op->emitOpError("axis must lie in [0, rank of ") << tableName << ")";
+  SmallVector<int64_t> expected(tableType.getShape().take_front(axis));
+  llvm::append_range(expected, cast<ShapedType>(indices.getType()).getShape());
+  llvm::append_range(expected, tableType.getShape().drop_front(axis + 1));
+  if (tableType.getElementType() != rowsType.getElementType() ||
+      shapesDiffer(expected, rowsType.getShape()))
+    return op->emitOpError(rowsName)
+           << " must have " << tableName
+           << "'s element type and its shape with dimension " << axis
+           << " replaced by the shape of indices";
+  return success();
+}
+
 LogicalResult GatherOp::verify() {
-  auto data = cast<ShapedType>(getData().getType());
-  auto indices = cast<ShapedType>(getIndices().getType());
-  auto init = cast<ShapedType>(getInit().getType());
-  int64_t axis = getAxis();
-  if (axis < 0 || axis >= data.getRank())
-    return emitOpError("axis must lie in [0, rank of data)");
-  SmallVector<int64_t> expected(data.getShape().take_front(axis));
-  llvm::append_range(expected, indices.getShape());
-  llvm::append_range(expected, data.getShape().drop_front(axis + 1));
-  if (data.getElementType() != init.getElementType() ||
-      shapesDiffer(expected, init.getShape()))
-    return emitOpError("init must have data's element type and its shape with "
-                       "dimension ")
-           << axis << " replaced by the shape of indices";
+  if (failed(verifyRows(*this, getData(), getIndices(), getInit(), getAxis(),
+                        "data", "init")))
+    return failure();
+  return verifyResult(*this, getInit(), getResult());
+}
+
+//===----------------------------------------------------------------------===//
+// Scatter
+//===----------------------------------------------------------------------===//
+
+void ScatterAddOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDpsEffects(*this, effects);
+  if (isa<BaseMemRefType>(getInit().getType()))
+    effects.emplace_back(MemoryEffects::Read::get(), &getInitMutable());
+}
+
+LogicalResult ScatterAddOp::reifyResultShapes(OpBuilder &b,
+                                              ReifiedRankedShapedTypeDims &s) {
+  return reifyFromInit(b, *this, s);
+}
+
+LogicalResult ScatterAddOp::verify() {
+  if (failed(verifyRows(*this, getInit(), getIndices(), getUpdates(), getAxis(),
+                        "init", "updates")))
+    return failure();
   return verifyResult(*this, getInit(), getResult());
 }

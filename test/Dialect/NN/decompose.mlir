@@ -25,3 +25,14 @@ func.func @gather(%t: tensor<4x100xf32>, %i: tensor<?xi64>, %e: tensor<4x?xf32>)
   %y = nn.gather ins(%t, %i : tensor<4x100xf32>, tensor<?xi64>) outs(%e : tensor<4x?xf32>) axis 1 -> tensor<4x?xf32>
   return %y : tensor<4x?xf32>
 }
+
+// CHECK-LABEL: @scatter_add
+// CHECK: scf.for {{.*}} iter_args(%[[T:.+]] =
+// CHECK: %[[ROW:.+]] = tensor.extract_slice %[[T]]
+// CHECK: linalg.generic {{.*}} outs(%[[ROW]]
+// CHECK: tensor.insert_slice %{{.+}} into %[[T]]
+// CHECK-NOT: nn.
+func.func @scatter_add(%t: tensor<100x8xf32>, %i: tensor<?xi64>, %u: tensor<?x8xf32>) -> tensor<100x8xf32> {
+  %y = nn.scatter_add ins(%u, %i : tensor<?x8xf32>, tensor<?xi64>) outs(%t : tensor<100x8xf32>) axis 0 -> tensor<100x8xf32>
+  return %y : tensor<100x8xf32>
+}

@@ -46,3 +46,11 @@ func.func @f(%t: tensor<4x8xf32>, %i: tensor<3xi64>, %e: tensor<4x3xf32>) {
   %y = nn.gather ins(%t, %i : tensor<4x8xf32>, tensor<3xi64>) outs(%e : tensor<4x3xf32>) axis 2 -> tensor<4x3xf32>
   return
 }
+
+// -----
+// C1 of scatter_add
+func.func @f(%t: tensor<4x8xf32>, %i: tensor<3xi64>, %u: tensor<4x8xf32>) {
+  // expected-error @+1 {{updates must have init's element type and its shape with dimension 0 replaced by the shape of indices}}
+  %y = nn.scatter_add ins(%u, %i : tensor<4x8xf32>, tensor<3xi64>) outs(%t : tensor<4x8xf32>) axis 0 -> tensor<4x8xf32>
+  return
+}

@@ -25,3 +25,14 @@ func.func @gather(%t: tensor<100x8xf32>, %i: tensor<?x?xi64>, %n: index, %m: ind
   %y = nn.gather ins(%t, %i : tensor<100x8xf32>, tensor<?x?xi64>) outs(%e : tensor<?x?x8xf32>) axis 0 -> tensor<?x?x8xf32>
   return %y : tensor<?x?x8xf32>
 }
+
+// CHECK-LABEL: @scatter_add
+// CHECK: nn.scatter_add ins({{.*}}, {{.*}} : tensor<?x8xf32>, tensor<?xi64>) outs({{.*}} : tensor<100x8xf32>) axis 0 -> tensor<100x8xf32>
+// What the caller still reads is copied before rows are added.
+// BUF-LABEL: @scatter_add
+// BUF: memref.copy
+// BUF: nn.scatter_add ins({{.*}} : memref<?x8xf32>, memref<?xi64>) outs({{.*}} : memref<100x8xf32>) axis 0
+func.func @scatter_add(%t: tensor<100x8xf32>, %i: tensor<?xi64>, %u: tensor<?x8xf32>) -> (tensor<100x8xf32>, tensor<100x8xf32>) {
+  %y = nn.scatter_add ins(%u, %i : tensor<?x8xf32>, tensor<?xi64>) outs(%t : tensor<100x8xf32>) axis 0 -> tensor<100x8xf32>
+  return %y, %t : tensor<100x8xf32>, tensor<100x8xf32>
+}

@@ -120,4 +120,33 @@ def NN_GatherOp : NN_Op<"gather"> {
   }];
 }
 
+def NN_ScatterAddOp : NN_Op<"scatter_add"> {
+  let summary = "adds rows to a tensor, at indices along one dimension";
+  let description = [{
+    Semantics: the transpose of `nn.gather`. With a = `axis`, q = rank of
+    `indices` and n = size of `init`'s dimension a, `result` is `init`, plus,
+    for each j, `updates[i.., j.., k..]` at `[i.., p, k..]` where i has a
+    entries, j has q entries and p = `indices[j..]`, plus n if it is negative,
+    then clamped to [0, n - 1]. Rows that meet are added in the order of j.
+
+    Constraints:
+    - C1: `updates` has `init`'s element type and the shape of
+      `init[:a] ++ indices ++ init[a+1:]` where sizes are static.
+    - C2: 0 <= `axis` < rank(init).
+    - C3: on tensors there is a result, of `init`'s type; on buffers none.
+
+    Example:
+    ```mlir
+    %y = nn.scatter_add ins(%rows, %ids : tensor<?x?x8xf32>, tensor<?x?xi64>)
+         outs(%table : tensor<100x8xf32>) axis 0 -> tensor<100x8xf32>
+    ```
+  }];
+  let arguments = (ins NN_FloatTensorOrBuffer:$updates, NN_IndexTensorOrBuffer:$indices,
+                       NN_FloatTensorOrBuffer:$init, I64Attr:$axis);
+  let assemblyFormat = [{
+    `ins` `(` $updates `,` $indices `:` type($updates) `,` type($indices) `)`
+    `outs` `(` $init `:` type($init) `)` `axis` $axis attr-dict (`->` type($result)^)?
+  }];
+}
+
 #endif // TWIST_DIALECT_NN_OPS_TD

@@ -17,11 +17,12 @@ def NNDecomposePass : Pass<"nn-decompose"> {
          outs(%init : tensor<?x8xf32>) axis 0 -> tensor<?x8xf32>
     ```
     After: one `linalg.generic` over the result, whose body reads `%table` with
-    `tensor.extract`. A norm becomes two or three generics: statistics, then
+    `tensor.extract`. `nn.scatter_add` becomes a loop over its indices. A norm becomes two or three generics: statistics, then
     the result.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
-                           "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
 }
 
 #endif // TWIST_DIALECT_NN_PASSES_TD

@@ -16,12 +16,14 @@ using namespace mlir::bufferization;
 using namespace twist;
 
 namespace {
-/// All ops of the dialect read their inputs and write, never read, their init.
+/// All ops of the dialect read their inputs and write their init; only
+/// scatter_add reads it too.
 template <typename OpTy>
 struct NNModel : DstBufferizableOpInterfaceExternalModel<NNModel<OpTy>, OpTy> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &) const {
-    return !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);
+    return isa<nn::ScatterAddOp>(op) ||
+           !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);
   }
 
   LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
@@ -55,5 +57,6 @@ void nn::registerBufferizableOpInterfaceExternalModels(
     LayerNormOp::attachInterface<NNModel<LayerNormOp>>(*context);
     RMSNormOp::attachInterface<NNModel<RMSNormOp>>(*context);
     GatherOp::attachInterface<NNModel<GatherOp>>(*context);
+    ScatterAddOp::attachInterface<NNModel<ScatterAddOp>>(*context);
   });
 }

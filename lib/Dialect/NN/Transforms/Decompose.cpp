@@ -8,6 +8,7 @@
 
 #include "twist/Dialect/NN/Transforms.h"
 
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 namespace twist::nn {
@@ -211,6 +212,69 @@ static Value decomposeGather(RewriterBase &b, GatherOp op) {
       .getResult(0);
 }
 
+/// One row after the other, so that the order of sums is that of the indices.
+static Value decomposeScatterAdd(RewriterBase &b, ScatterAddOp op) {
+  Location loc = op.getLoc();
+  int64_t axis = op.getAxis(),
+          rank = cast<ShapedType>(op.getInit().getType()).getRank();
+  auto type = cast<RankedTensorType>(op.getInit().getType());
+  int64_t indexRank = cast<ShapedType>(op.getIndices().getType()).getRank();
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+  Value one = arith::ConstantIndexOp::create(b, loc, 1);
+  SmallVector<OpFoldResult> tableSizes =
+      tensor::getMixedSizes(b, loc, op.getInit());
+  Value size = getValueOrCreateConstantIndexOp(b, loc, tableSizes[axis]);
+  SmallVector<Value> lower(indexRank, zero), step(indexRank, one), upper;
+  for (OpFoldResult s : tensor::getMixedSizes(b, loc, op.getIndices()))
+    upper.push_back(getValueOrCreateConstantIndexOp(b, loc, s));
+
+  OpFoldResult first = b.getIndexAttr(0), unit = b.getIndexAttr(1);
+  auto addRow = [&](OpBuilder &b, Location loc, ValueRange at, Value table) {
+    Value index = tensor::ExtractOp::create(b, loc, op.getIndices(), at);
+    SmallVector<OpFoldResult> tableAt(rank, first), rowSizes(tableSizes);
+    tableAt[axis] = clampIndex(b, loc, index, size);
+    rowSizes[axis] = unit;
+    SmallVector<OpFoldResult> updateAt(axis, first);
+    SmallVector<OpFoldResult> updateSizes(ArrayRef(rowSizes).take_front(axis));
+    llvm::append_range(updateAt, getAsOpFoldResult(at));
+    updateSizes.append(indexRank, unit);
+    updateAt.append(rank - axis - 1, first);
+    llvm::append_range(updateSizes, ArrayRef(rowSizes).drop_front(axis + 1));
+    SmallVector<int64_t> shape(type.getShape());
+    shape.erase(shape.begin() + axis);
+    auto rowType = RankedTensorType::get(shape, type.getElementType());
+    Value update = tensor::ExtractSliceOp::create(
+        b, loc, rowType, op.getUpdates(), updateAt, updateSizes,
+        SmallVector<OpFoldResult>(updateAt.size(), unit));
+    SmallVector<OpFoldResult> strides(rank, unit);
+    Value row = tensor::ExtractSliceOp::create(b, loc, rowType, table, tableAt,
+                                               rowSizes, strides);
+    AffineMap id = AffineMap::getMultiDimIdentityMap(rank - 1, b.getContext());
+    SmallVector<utils::IteratorType> parallel(rank - 1,
+                                              utils::IteratorType::parallel);
+    Value sum =
+        linalg::GenericOp::create(
+            b, loc, rowType, update, row, {id, id}, parallel,
+            [](OpBuilder &b, Location loc, ValueRange args) {
+              linalg::YieldOp::create(
+                  b, loc,
+                  arith::AddFOp::create(b, loc, args[1], args[0]).getResult());
+            })
+            .getResult(0);
+    return tensor::InsertSliceOp::create(b, loc, sum, table, tableAt, rowSizes,
+                                         strides)
+        .getResult();
+  };
+  if (indexRank == 0)
+    return addRow(b, loc, {}, op.getInit());
+  return scf::buildLoopNest(b, loc, lower, upper, step, op.getInit(),
+                            [&](OpBuilder &b, Location loc, ValueRange at,
+                                ValueRange tables) -> scf::ValueVector {
+                              return {addRow(b, loc, at, tables.front())};
+                            })
+      .results.front();
+}
+
 FailureOr<Value> nn::decompose(RewriterBase &rewriter, Operation *op) {
   auto dps = dyn_cast<DestinationStyleOpInterface>(op);
   if (!dps || !dps.hasPureTensorSemantics())
@@ -222,6 +286,9 @@ FailureOr<Value> nn::decompose(RewriterBase &rewriter, Operation *op) {
           [&](LayerNormOp norm) { return decomposeLayerNorm(rewriter, norm); })
       .Case([&](RMSNormOp norm) { return decomposeRMSNorm(rewriter, norm); })
       .Case([&](GatherOp gather) { return decomposeGather(rewriter, gather); })
+      .Case([&](ScatterAddOp scatter) {
+        return decomposeScatterAdd(rewriter, scatter);
+      })
       .Case([&](linalg::SoftmaxOp softmax) -> FailureOr<Value> {
         FailureOr<SmallVector<Value>> parts =
             softmax.decomposeOperation(rewriter);

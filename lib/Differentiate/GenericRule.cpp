@@ -1,0 +1,386 @@
+//===- GenericRule.cpp - The gradient of linalg.generic -------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "GenericGradient.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Transforms/RegionUtils.h"
+
+using namespace mlir;
+using namespace twist;
+
+static bool isFloat(Value value) {
+  return isa<FloatType>(getElementTypeOrSelf(value.getType()));
+}
+
+//===----------------------------------------------------------------------===//
+// What the generic computes
+//===----------------------------------------------------------------------===//
+
+LogicalResult GenericGradient::checkCaptures() {
+  llvm::SetVector<Value> captured;
+  getUsedValuesDefinedAbove(op->getRegions(), captured);
+  for (Value value : captured)
+    if (backward.isActive(value))
+      return op.emitError("has no gradient: its body reads a computed tensor "
+                          "at computed positions");
+  return success();
+}
+
+LogicalResult GenericGradient::classify() {
+  Block *body = op.getBlock();
+  auto yield = cast<linalg::YieldOp>(body->getTerminator());
+  for (auto [i, yielded] : llvm::enumerate(yield.getValues())) {
+    Value accumulator = op.getRegionOutputArgs()[i];
+    if (accumulator.use_empty()) {
+      combinations.push_back({Combination::Map, yielded});
+      continue;
+    }
+    Operation *combiner = yielded.getDefiningOp();
+    bool simple = combiner && accumulator.hasOneUse() &&
+                  *accumulator.user_begin() == combiner &&
+                  combiner->getNumOperands() == 2;
+    bool isSum = simple && isa<arith::AddFOp>(combiner);
+    bool isExtremum =
+        simple && isa<arith::MaximumFOp, arith::MinimumFOp, arith::MaxNumFOp,
+                      arith::MinNumFOp>(combiner);
+    Value result = op->getResult(i);
+    if (!isSum && !isExtremum) {
+      if (backward.cotangentOf(result))
+        return op.emitError("has no gradient: it reduces neither by a sum nor "
+                            "by a maximum or minimum");
+      combinations.push_back({Combination::Map, yielded});
+      continue;
+    }
+    Value term = combiner->getOperand(combiner->getOperand(0) == accumulator);
+    combinations.push_back(
+        {isSum ? Combination::Sum : Combination::Extremum, term});
+  }
+  return success();
+}
+
+/// Divides the cotangent of each extremum by how many terms equal it.
+LogicalResult GenericGradient::shareTies() {
+  OpBuilder &b = backward.builder;
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  for (auto [i, combination] : llvm::enumerate(combinations)) {
+    Value result = op->getResult(i), cotangent = backward.cotangentOf(result);
+    if (!cotangent)
+      continue;
+    AffineMap map = op.getMatchingIndexingMap(op.getDpsInitOperand(i));
+    if (combination.kind != Combination::Extremum) {
+      extraOperands.push_back(cotangent);
+      extraMaps.push_back(map);
+      continue;
+    }
+    SmallVector<Value> inputs(op.getInputs());
+    inputs.push_back(result);
+    SmallVector<AffineMap> countMaps(maps.begin(),
+                                     maps.begin() + op.getNumDpsInputs());
+    countMaps.append({map, map});
+    Value zeros = zerosLike(b, loc, result), term = combination.term;
+    auto count = linalg::GenericOp::create(
+        b, loc, zeros.getType(), inputs, zeros, countMaps,
+        op.getIteratorTypesArray(),
+        [&](OpBuilder &b, Location loc, ValueRange args) {
+          IRMapping forward;
+          for (auto [from, to] : llvm::zip(op.getRegionInputArgs(), args))
+            forward.map(from, to);
+          Value accumulator = args.back(), best = args[args.size() - 2];
+          // What computed the old accumulator is dead here.
+          for (Value old : op.getRegionOutputArgs())
+            forward.map(old, accumulator);
+          for (Operation &inner : op.getBlock()->without_terminator())
+            b.clone(inner, forward);
+          Value hit =
+              arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ,
+                                    forward.lookupOrDefault(term), best);
+          Type type = accumulator.getType();
+          Value one =
+              arith::ConstantOp::create(b, loc, FloatAttr::get(type, 1));
+          Value more = arith::AddFOp::create(b, loc, accumulator, one);
+          linalg::YieldOp::create(
+              b, loc,
+              arith::SelectOp::create(b, loc, hit, more, accumulator)
+                  .getResult());
+        });
+    AffineMap id = AffineMap::getMultiDimIdentityMap(
+        cast<ShapedType>(result.getType()).getRank(), b.getContext());
+    SmallVector<utils::IteratorType> parallel(id.getNumDims(),
+                                              utils::IteratorType::parallel);
+    auto share = linalg::GenericOp::create(
+        b, loc, zeros.getType(), ValueRange{cotangent, count.getResult(0)},
+        zeros, {id, id, id}, parallel,
+        [](OpBuilder &b, Location loc, ValueRange args) {
+          linalg::YieldOp::create(
+              b, loc,
+              arith::DivFOp::create(b, loc, args[0], args[1]).getResult());
+        });
+    extraOperands.append({share.getResult(0), result});
+    extraMaps.append({map, map});
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// The adjoint of the body
+//===----------------------------------------------------------------------===//
+
+/// Puts the adjoints of the terms, from the extra operands' elements.
+void GenericGradient::seed(OpBuilder &b, const IRMapping &forward,
+                           ValueRange extra, DenseMap<Value, Value> &adjoints) {
+  for (auto [i, combination] : llvm::enumerate(combinations)) {
+    if (!backward.cotangentOf(op->getResult(i)))
+      continue;
+    Value adjoint = extra.front();
+    extra = extra.drop_front();
+    if (combination.kind == Combination::Extremum) {
+      Value hit = arith::CmpFOp::create(
+          b, loc, arith::CmpFPredicate::OEQ,
+          forward.lookupOrDefault(combination.term), extra.front());
+      extra = extra.drop_front();
+      Value zero = arith::ConstantOp::create(
+          b, loc, FloatAttr::get(adjoint.getType(), 0));
+      adjoint = arith::SelectOp::create(b, loc, hit, adjoint, zero);
+    }
+    Value &sum = adjoints[combination.term];
+    sum =
+        sum ? arith::AddFOp::create(b, loc, sum, adjoint).getResult() : adjoint;
+  }
+}
+
+/// Values of the body that depend on `from` through floats.
+static DenseSet<Value> dependents(Block *body, Value from) {
+  DenseSet<Value> found{from};
+  for (Operation &inner : body->without_terminator())
+    if (llvm::any_of(inner.getOperands(),
+                     [&](Value v) { return found.contains(v); }))
+      for (Value result : inner.getResults())
+        if (isFloat(result))
+          found.insert(result);
+  return found;
+}
+
+/// The adjoint of `wanted`, given those of the terms; null for zero.
+FailureOr<Value> GenericGradient::sweep(OpBuilder &b, const IRMapping &forward,
+                                        DenseMap<Value, Value> &adjoints,
+                                        Value wanted) {
+  DenseSet<Value> onPath = dependents(op.getBlock(), wanted);
+  for (Operation &inner : llvm::reverse(op.getBlock()->without_terminator())) {
+    Value adjoint = inner.getNumResults() == 1
+                        ? adjoints.lookup(inner.getResult(0))
+                        : Value();
+    if (!adjoint || !onPath.contains(inner.getResult(0)))
+      continue;
+    auto rule = rules.scalar.find(inner.getName().getStringRef());
+    if (rule == rules.scalar.end())
+      return op.emitError("has no gradient: its body has '")
+             << inner.getName() << "', which has no rule";
+    ImplicitLocOpBuilder at(loc, b);
+    Operation *cloned = forward.lookup(inner.getResult(0)).getDefiningOp();
+    for (OpOperand &operand : inner.getOpOperands()) {
+      if (!onPath.contains(operand.get()))
+        continue;
+      Value part =
+          rule->second(cloned, operand.getOperandNumber(), adjoint, at);
+      if (!part)
+        continue;
+      Value &sum = adjoints[operand.get()];
+      sum = sum ? arith::AddFOp::create(at, sum, part).getResult() : part;
+    }
+  }
+  return adjoints.lookup(wanted);
+}
+
+/// Writes the body again and behind it the adjoint of `input`'s element.
+FailureOr<Value> GenericGradient::adjointIn(OpBuilder &b, ValueRange args,
+                                            OpOperand &input) {
+  IRMapping forward;
+  unsigned inputs = op.getNumDpsInputs();
+  for (auto [from, to] : llvm::zip(op.getRegionInputArgs(), args))
+    forward.map(from, to);
+  // Terms don't depend on the accumulators; the combiners' clones are dead.
+  for (Value old : op.getRegionOutputArgs()) {
+    Value zero = arith::ConstantOp::create(
+        b, loc, cast<TypedAttr>(b.getZeroAttr(old.getType())));
+    forward.map(old, zero);
+  }
+  for (Operation &inner : op.getBlock()->without_terminator())
+    b.clone(inner, forward);
+  DenseMap<Value, Value> adjoints;
+  seed(b, forward, args.slice(inputs, extraOperands.size()), adjoints);
+  return sweep(b, forward, adjoints, op.getMatchingBlockArgument(&input));
+}
+
+//===----------------------------------------------------------------------===//
+// The generic with transposed roles
+//===----------------------------------------------------------------------===//
+
+static void eraseDeadOps(Block *block) {
+  for (Operation &inner : llvm::make_early_inc_range(llvm::reverse(*block)))
+    if (isOpTriviallyDead(&inner))
+      inner.erase();
+}
+
+/// Drops inputs that the body doesn't read while the others still tell each
+/// loop's size.
+static Value dropUnreadInputs(linalg::GenericOp op, OpBuilder &b) {
+  SmallVector<Value> inputs(op.getInputs());
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  for (unsigned i = inputs.size(); i-- > 0;) {
+    if (!op.getBlock()->getArgument(i).use_empty())
+      continue;
+    SmallVector<AffineMap> fewer(maps);
+    fewer.erase(fewer.begin() + i);
+    if (!inversePermutation(concatAffineMaps(fewer, b.getContext())))
+      continue;
+    maps = std::move(fewer);
+    inputs.erase(inputs.begin() + i);
+    op.getBlock()->eraseArgument(i);
+  }
+  if (inputs.size() == op.getInputs().size())
+    return op.getResult(0);
+  auto smaller = linalg::GenericOp::create(b, op.getLoc(), op.getResultTypes(),
+                                           inputs, op.getOutputs(), maps,
+                                           op.getIteratorTypesArray());
+  smaller.getRegion().takeBody(op.getRegion());
+  op.erase();
+  return smaller.getResult(0);
+}
+
+GenericGradient::Reads GenericGradient::reads() {
+  Reads reads;
+  reads.operands.assign(op.getInputs().begin(), op.getInputs().end());
+  reads.operands.append(extraOperands);
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  reads.maps.assign(maps.begin(), maps.begin() + op.getNumDpsInputs());
+  reads.maps.append(extraMaps);
+  return reads;
+}
+
+/// The sum, into `zeros` through `map`, of the adjoints of `input`'s elements.
+FailureOr<Value> GenericGradient::build(OpOperand &input, AffineMap map,
+                                        Reads reads, Value zeros) {
+  OpBuilder &b = backward.builder;
+  SmallVector<AffineMap> maps = std::move(reads.maps);
+  maps.push_back(map);
+  SmallVector<utils::IteratorType> iterators(map.getNumDims(),
+                                             utils::IteratorType::reduction);
+  for (AffineExpr result : map.getResults())
+    iterators[cast<AffineDimExpr>(result).getPosition()] =
+        utils::IteratorType::parallel;
+  bool sums = llvm::is_contained(iterators, utils::IteratorType::reduction);
+  bool failed = false, isZero = false;
+  auto gradient = linalg::GenericOp::create(
+      b, loc, zeros.getType(), reads.operands, zeros, maps, iterators,
+      [&](OpBuilder &b, Location loc, ValueRange args) {
+        FailureOr<Value> adjoint = adjointIn(b, args, input);
+        failed = mlir::failed(adjoint);
+        isZero = !failed && !*adjoint;
+        Value sum = args.back();
+        if (!failed && !isZero)
+          sum = sums ? arith::AddFOp::create(b, loc, sum, *adjoint).getResult()
+                     : *adjoint;
+        linalg::YieldOp::create(b, loc, sum);
+      });
+  if (failed || isZero) {
+    gradient.erase();
+    return failed ? FailureOr<Value>(failure()) : Value();
+  }
+  eraseDeadOps(gradient.getBlock());
+  return dropUnreadInputs(gradient, b);
+}
+
+/// `map` without its constant results, and the dimensions it then has.
+static AffineMap withoutConstants(AffineMap map,
+                                  SmallVectorImpl<int64_t> &kept) {
+  SmallVector<AffineExpr> results;
+  for (auto [d, result] : llvm::enumerate(map.getResults()))
+    if (isa<AffineDimExpr>(result)) {
+      results.push_back(result);
+      kept.push_back(d);
+    }
+  return AffineMap::get(map.getNumDims(), 0, results, map.getContext());
+}
+
+LogicalResult GenericGradient::pullBack(OpOperand &input) {
+  OpBuilder &b = backward.builder;
+  AffineMap map = op.getMatchingIndexingMap(&input);
+  auto type = dyn_cast<RankedTensorType>(input.get().getType());
+  if (!type)
+    return op.emitError("has no gradient: a computed scalar is among its "
+                        "operands");
+  Reads reads = this->reads();
+  if (!map.isProjectedPermutation(/*allowZeroInResults=*/true) &&
+      failed(followWindows(input, map, reads)))
+    return failure();
+  SmallVector<int64_t> kept;
+  AffineMap direct = withoutConstants(map, kept);
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, input.get());
+  SmallVector<OpFoldResult> keptSizes;
+  for (int64_t d : kept)
+    keptSizes.push_back(sizes[d]);
+  Value zeros = zerosOf(b, loc, keptSizes, type.getElementType());
+  FailureOr<Value> gradient = build(input, direct, std::move(reads), zeros);
+  if (failed(gradient))
+    return failure();
+  if (!*gradient)
+    return success();
+  Value whole = *gradient;
+  if (kept.size() != sizes.size()) {
+    // Dimensions of size 1 that the map fixed at 0.
+    Value shaped =
+        tensor::EmptyOp::create(b, loc, sizes, type.getElementType());
+    whole =
+        linalg::GenericOp::create(
+            b, loc, shaped.getType(), whole, shaped,
+            {AffineMap::getMultiDimIdentityMap(sizes.size(), b.getContext())
+                 .getSubMap(llvm::to_vector_of<unsigned>(kept)),
+             AffineMap::getMultiDimIdentityMap(sizes.size(), b.getContext())},
+            SmallVector<utils::IteratorType>(sizes.size(),
+                                             utils::IteratorType::parallel),
+            [](OpBuilder &b, Location loc, ValueRange args) {
+              linalg::YieldOp::create(b, loc, args[0]);
+            })
+            .getResult(0);
+  }
+  if (whole.getType() != type)
+    whole = tensor::CastOp::create(b, loc, type, whole);
+  backward.add(input.get(), whole);
+  return success();
+}
+
+LogicalResult GenericGradient::run() {
+  if (failed(checkCaptures()) || failed(classify()) || failed(shareTies()))
+    return failure();
+  for (OpOperand *input : op.getDpsInputOperands())
+    if (backward.isActive(input->get()) && failed(pullBack(*input)))
+      return failure();
+  for (auto [i, combination] : llvm::enumerate(combinations)) {
+    OpOperand *init = op.getDpsInitOperand(i);
+    Value cotangent = backward.cotangentOf(op->getResult(i));
+    if (!cotangent || !backward.isActive(init->get()) ||
+        combination.kind == Combination::Map)
+      continue;
+    if (combination.kind == Combination::Extremum)
+      return op.emitError("has no gradient: a maximum or minimum starts from a "
+                          "computed value");
+    backward.add(init->get(), cotangent);
+  }
+  return success();
+}
+
+void twist::addGenericRule(GradientRules &rules) {
+  rules.tensor[linalg::GenericOp::getOperationName()] =
+      [](Operation *op, Backward &backward, const GradientRules &rules) {
+        return GenericGradient(cast<linalg::GenericOp>(op), backward, rules)
+            .run();
+      };
+}

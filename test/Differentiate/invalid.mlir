@@ -1,0 +1,106 @@
+// Each thing that has no gradient, at its node.
+// RUN: twist-opt %s --twist-differentiate --split-input-file --verify-diagnostics
+
+func.func @loop(%x: tensor<4xf32>, %n: index) -> tensor<4xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  // expected-error @below {{has no gradient: 'scf.for' has no rule}}
+  %y = scf.for %i = %c0 to %n step %c1 iter_args(%a = %x) -> tensor<4xf32> {
+    scf.yield %a : tensor<4xf32>
+  }
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+#id = affine_map<(d0) -> (d0)>
+func.func @lookup(%x: tensor<4xf32>, %i: tensor<3xindex>) -> tensor<3xf32> {
+  %e = tensor.empty() : tensor<3xf32>
+  // expected-error @below {{has no gradient: its body reads a computed tensor at computed positions}}
+  %y = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
+       ins(%i : tensor<3xindex>) outs(%e : tensor<3xf32>) {
+  ^bb0(%a: index, %b: f32):
+    %s = tensor.extract %x[%a] : tensor<4xf32>
+    linalg.yield %s : f32
+  } -> tensor<3xf32>
+  return %y : tensor<3xf32>
+}
+
+// -----
+
+#none = affine_map<(d0) -> ()>
+#id = affine_map<(d0) -> (d0)>
+func.func @product(%x: tensor<4xf32>) -> tensor<f32> {
+  %one = arith.constant dense<1.0> : tensor<f32>
+  // expected-error @below {{has no gradient: it reduces neither by a sum nor by a maximum or minimum}}
+  %y = linalg.generic {indexing_maps = [#id, #none], iterator_types = ["reduction"]}
+       ins(%x : tensor<4xf32>) outs(%one : tensor<f32>) {
+  ^bb0(%a: f32, %b: f32):
+    %s = arith.mulf %a, %b : f32
+    linalg.yield %s : f32
+  } -> tensor<f32>
+  return %y : tensor<f32>
+}
+
+// -----
+
+#none = affine_map<(d0) -> ()>
+#id = affine_map<(d0) -> (d0)>
+func.func @start(%x: tensor<4xf32>, %low: tensor<f32>) -> tensor<f32> {
+  // expected-error @below {{has no gradient: a maximum or minimum starts from a computed value}}
+  %y = linalg.generic {indexing_maps = [#id, #none], iterator_types = ["reduction"]}
+       ins(%x : tensor<4xf32>) outs(%low : tensor<f32>) {
+  ^bb0(%a: f32, %b: f32):
+    %s = arith.maximumf %a, %b : f32
+    linalg.yield %s : f32
+  } -> tensor<f32>
+  return %y : tensor<f32>
+}
+
+// -----
+
+#id = affine_map<(d0) -> (d0)>
+func.func @body(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %e = tensor.empty() : tensor<4xf32>
+  // expected-error @below {{has no gradient: its body has 'math.clampf', which has no rule}}
+  %y = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
+       ins(%x : tensor<4xf32>) outs(%e : tensor<4xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %zero = arith.constant 0.0 : f32
+    %one = arith.constant 1.0 : f32
+    %s = math.clampf %a to [%zero, %one] : f32
+    linalg.yield %s : f32
+  } -> tensor<4xf32>
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+#twice = affine_map<(d0, d1) -> (d0 * 2 - d1 + 1)>
+#tap = affine_map<(d0, d1) -> (d1)>
+#out = affine_map<(d0, d1) -> (d0)>
+func.func @windows(%x: tensor<8xf32>, %w: tensor<2xf32>, %z: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{has no gradient: it reads a computed tensor in windows that are no convolution's}}
+  %y = linalg.generic {indexing_maps = [#twice, #tap, #out], iterator_types = ["parallel", "reduction"]}
+       ins(%x, %w : tensor<8xf32>, tensor<2xf32>) outs(%z : tensor<4xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<4xf32>
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @below {{operand 0 is 'f16': gradients are summed in f32 or f64; set the precision first}}
+func.func @half(%x: tensor<4xf16>) -> tensor<4xf16> {
+  return %x : tensor<4xf16>
+}
+
+// -----
+
+// expected-error @below {{cannot be differentiated: it has no operand or no result of floats}}
+func.func @integers(%x: tensor<4xi64>) -> tensor<4xi64> {
+  return %x : tensor<4xi64>
+}
