@@ -42,6 +42,10 @@ void twist_sha256_init(twist_sha256 *hash);
 void twist_sha256_update(twist_sha256 *hash, const void *data, size_t bytes);
 void twist_sha256_final(twist_sha256 *hash, uint8_t digest[32]);
 
+/* Checks that NAME.so is machine code for this kind of machine and has the hash
+ * of its seal. */
+twist_status twist_check_seal(const char *path, twist_error *error);
+
 /* Maps NAME.weights into program->weights. */
 twist_status twist_weights_open(twist_program *program, const char *path,
                                 unsigned flags, twist_error *error);

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static size_t count_dims(const twist_tensor_info *infos, uint64_t count) {
   size_t dims = 0;
@@ -66,8 +65,9 @@ static char *artefact_path(const char *path, const char *suffix) {
 static twist_status load_library(twist_program *program, const char *library,
                                  const char *weights, unsigned flags,
                                  twist_error *error) {
-  if (access(library, R_OK))
-    return twist_fail(error, TWIST_ERROR_FILE, "cannot open '%s'", library);
+  twist_status status = twist_check_seal(library, error);
+  if (status)
+    return status;
   program->library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
   if (!program->library)
     return twist_fail(error, TWIST_ERROR_FORMAT, "cannot load '%s': %s",

@@ -8,6 +8,8 @@
 #include "FakeProgram.h"
 #include "Internal.h"
 
+#include "gmock/gmock.h"
+
 TEST(Program, TellsItsInterface) {
   FakeProgram fake;
   fake.writeWeights();
@@ -152,6 +154,62 @@ TEST(Program, RefusesFilesThatAreNoPrograms) {
   EXPECT_EQ(twist_program_load("/lib/x86_64-linux-gnu/libm.so.6.so", 0,
                                &program, &error),
             TWIST_ERROR_FILE);
+}
+
+/// Writes `content` to a file and loads it as a program.
+static std::string loadBytes(const std::string &content, twist_status status) {
+  std::string path = ::testing::TempDir() + "bytes.so";
+  std::FILE *file = std::fopen(path.c_str(), "wb");
+  std::fwrite(content.data(), 1, content.size(), file);
+  std::fclose(file);
+  twist_program *program;
+  twist_error error = {};
+  EXPECT_EQ(twist_program_load(path.c_str(), 0, &program, &error), status)
+      << error.message;
+  EXPECT_EQ(program, nullptr);
+  ::unlink(path.c_str());
+  return error.message;
+}
+
+static std::string sealed(const std::string &content) {
+  twist_seal seal = {{}, content.size(), {}};
+  std::memcpy(seal.magic, TWIST_SEAL_MAGIC, sizeof(seal.magic));
+  twist_sha256 hash;
+  twist_sha256_init(&hash);
+  twist_sha256_update(&hash, content.data(), content.size());
+  twist_sha256_final(&hash, seal.sha256);
+  return content + std::string(reinterpret_cast<char *>(&seal), sizeof(seal));
+}
+
+TEST(Program, RefusesDamagedCode) {
+  using ::testing::HasSubstr;
+  // The header of a shared object for x86-64, and what could be code: more than
+  // one block of the reader.
+  std::string elf("\177ELF\2\1\1", 7);
+  elf.resize(200000, '\0');
+  elf[16] = 3;
+  elf[18] = 62;
+  std::string whole = sealed(elf);
+  // The seal holds: only the loader of shared objects finds nothing in it.
+  EXPECT_THAT(loadBytes(whole, TWIST_ERROR_FORMAT), HasSubstr("cannot load"));
+  EXPECT_THAT(loadBytes("", TWIST_ERROR_FORMAT), HasSubstr("no machine code"));
+  EXPECT_THAT(loadBytes(whole.substr(0, 40), TWIST_ERROR_FORMAT),
+              HasSubstr("no room for its header"));
+  for (size_t length : {size_t(64), size_t(65536), size_t(100000),
+                        whole.size() - 48, whole.size() - 1})
+    EXPECT_THAT(loadBytes(whole.substr(0, length), TWIST_ERROR_FORMAT),
+                HasSubstr("does not end with a seal"));
+  for (size_t place : {size_t(64), size_t(65535), size_t(65536), elf.size() - 1,
+                       elf.size() + 8, whole.size() - 1}) {
+    std::string altered = whole;
+    altered[place] ^= 1;
+    EXPECT_THAT(loadBytes(altered, TWIST_ERROR_FORMAT),
+                HasSubstr("does not have the hash of its seal"));
+  }
+  std::string other = whole;
+  other[18] = char(183);
+  EXPECT_THAT(loadBytes(other, TWIST_ERROR_CPU),
+              HasSubstr("another kind of machine (number 183 of ELF)"));
 }
 
 TEST(Sha256, KnowsTheStandardsExamples) {

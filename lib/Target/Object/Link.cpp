@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "twist/Runtime/Program.h"
 #include "twist/Target/Object/Object.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -12,6 +13,7 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Process.h"
 #include "llvm/Support/Program.h"
+#include "llvm/Support/SHA256.h"
 
 using namespace mlir;
 using namespace twist::object;
@@ -72,6 +74,34 @@ static LogicalResult runLinker(ArrayRef<std::string> arguments, Location loc) {
   return emitError(loc) << "linking failed: " << (text.empty() ? error : text);
 }
 
+/// Appends the hash of a file, which the runtime checks before it maps it.
+static LogicalResult seal(StringRef path, Location loc) {
+  auto file = llvm::MemoryBuffer::getFile(path, /*IsText=*/false,
+                                          /*RequiresNullTerminator=*/false);
+  if (!file)
+    return emitError(loc) << "cannot read '" << path
+                          << "': " << file.getError().message();
+  StringRef bytes = (*file)->getBuffer();
+  twist_seal seal = {{}, bytes.size(), {}};
+  llvm::copy(StringRef(TWIST_SEAL_MAGIC), seal.magic);
+  llvm::copy(llvm::SHA256::hash(llvm::arrayRefFromStringRef(bytes)),
+             seal.sha256);
+  std::error_code error;
+  llvm::raw_fd_ostream output(path, error, llvm::sys::fs::CD_OpenExisting,
+                              llvm::sys::fs::FA_Write,
+                              llvm::sys::fs::OF_Append);
+  if (!error) {
+    output.write(reinterpret_cast<const char *>(&seal), sizeof(seal));
+    output.close();
+    error = output.error();
+    output.clear_error();
+  }
+  if (error)
+    return emitError(loc) << "cannot write '" << path
+                          << "': " << error.message();
+  return success();
+}
+
 LogicalResult twist::object::linkSharedObject(StringRef object,
                                               const OutputFile &output,
                                               Location loc) {
@@ -81,11 +111,13 @@ LogicalResult twist::object::linkSharedObject(StringRef object,
   if (failed(libc) || failed(libm) || failed(builtins))
     return failure();
   // The linker puts a file of its own in the temporary one's place.
-  return runLinker({"-shared", "--no-undefined", "--hash-style=gnu",
-                    "--exclude-libs=ALL", "-z", "relro", "-z", "now",
-                    object.str(), *builtins, "--as-needed", *libm, *libc, "-o",
-                    output.temporaryPath().str()},
-                   loc);
+  if (failed(runLinker({"-shared", "--no-undefined", "--hash-style=gnu",
+                        "--exclude-libs=ALL", "-z", "relro", "-z", "now",
+                        object.str(), *builtins, "--as-needed", *libm, *libc,
+                        "-o", output.temporaryPath().str()},
+                       loc)))
+    return failure();
+  return seal(output.temporaryPath(), loc);
 }
 
 LogicalResult twist::object::linkExecutable(StringRef object, StringRef runtime,

@@ -1,5 +1,6 @@
 """Programs from compile to run: numbers, artefacts, and every error of the two commands. Argument: a folder."""
 import ctypes
+import hashlib
 import json
 import os
 import resource
@@ -125,7 +126,7 @@ def wrong_compilations():
     compile_ = ["twist", "compile", "mlp.mlir", "-o", "bad", "--quiet"]
     fails("unknown processor", "unknown processor 'abacus'", *compile_, "--mcpu=abacus", leaves=["bad"])
     fails("no AVX2", "has no AVX2 and FMA", *compile_, "--mcpu=x86-64", leaves=["bad"])
-    fails("precision", "--precision is f64 or f32, not 'f8'", *compile_, "--precision=f8", leaves=["bad"])
+    fails("precision", "--precision is f64, f32, f16 or bf16, not 'f8'", *compile_, "--precision=f8", leaves=["bad"])
     fails("dim", "'--dim batch=0' is not NAME=SIZE", *compile_, "--dim=batch=0", leaves=["bad"])
     fails("no model", "nothing.mlir", "twist", "compile", "nothing.mlir", "-o", "bad", leaves=["bad"])
     fails("a ticket without a model", "a ticket needs an ONNX model", *compile_, "--ticket=t.json", leaves=["bad"])
@@ -202,12 +203,35 @@ def wrong_artefacts():
     # The table starts with its magic, then the ABI's version.
     magic = (0x5453495754).to_bytes(8, "little")
     at = code.index(magic)
-    open("broken.so", "wb").write(code[:at + 8] + b"\7" + code[at + 9:])
+
+    def seal(content):
+        """With the hash of what is before it."""
+        open("broken.so", "wb").write(content + b"TWISTSO1" + len(content).to_bytes(8, "little")
+                                      + hashlib.sha256(content).digest())
+    check("the seal's bytes", code[-48:] == b"TWISTSO1" + (len(code) - 48).to_bytes(8, "little")
+          + hashlib.sha256(code[:-48]).digest())
+    content = code[:-48]
+    seal(content[:at + 8] + b"\7" + content[at + 9:])
     fails("stale ABI", "was compiled for ABI version 7", *go)
-    open("broken.so", "wb").write(code[:at] + b"\0" + code[at + 1:])
+    seal(content[:at] + b"\0" + content[at + 1:])
     fails("no program's magic", "is not a compiled program: bad magic", *go)
-    open("broken.so", "wb").write(code[:100])
-    fails("truncated code", "cannot load './broken.so'", *go)
+    seal(content[:200])
+    fails("no code behind its header", "cannot load './broken.so'", *go)
+
+    def damaged(what, message, bytes):
+        open("broken.so", "wb").write(bytes)
+        fails(what, message, *go)
+    damaged("empty code", "'./broken.so' is not a compiled program: no machine code", b"")
+    damaged("text for code", "no machine code", b"#!/bin/sh\n")
+    damaged("only a header's start", "is truncated: no room for its header", code[:20])
+    damaged("code for another machine", "is for another kind of machine (number 183 of ELF)",
+            code[:18] + (183).to_bytes(2, "little") + code[20:])
+    for length in (100, len(code) // 2, len(code) - 1):
+        damaged(f"code cut to {length} bytes", "'./broken.so' is truncated or not a compiled program", code[:length])
+    for place in range(64, len(code) - 48, len(code) // 20):
+        damaged(f"byte {place} of the code altered", "'./broken.so' is damaged: it does not have the hash",
+                code[:place] + bytes([code[place] ^ 0x10]) + code[place + 1:])
+    damaged("another length in the seal", "is damaged", code[:-40] + b"\0" + code[-39:])
     succeeds("compile for another machine", "twist", "compile", "mlp.mlir", "-o", "broken", "--mcpu=bdver4", "--quiet")
     fails("missing instructions", "needs 'fma4': this machine has no such instructions", *go)
 
