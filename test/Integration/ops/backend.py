@@ -1,9 +1,11 @@
 """The ONNX project's own cases for nodes, with static and with dynamic sizes.
 
-usage: backend.py FOLDER [--quick] [--only WORD] [--list]
+usage: backend.py FOLDER [--quick] [--only WORD] [--list] [--document FILE [--write]]
 
 --quick leaves out what is slow and says little: the static twin of each case, the
 expansions of functions, and ops that have no lowering (counted, not tried).
+Cases of supported ops and types pass or stand in exceptions.txt with a reason; those of
+exceptions.txt must not pass. --document compares the table with FILE, or writes it there.
 """
 import argparse
 import collections
@@ -19,6 +21,7 @@ from onnx import numpy_helper, shape_inference
 
 import emit
 import run
+import table
 
 # Operands that say how, not what: constants in models.
 HOW = {"ReduceL1": [1], "ReduceL2": [1], "ReduceLogSum": [1], "ReduceLogSumExp": [1],
@@ -36,9 +39,7 @@ INDICES = {"GatherND": [1], "ScatterND": [1]}
 # Operands whose number of heads (of four dimensions, the second) and width (the last) a program must know.
 HEADED = {"Attention": [0, 1, 2, 4, 5], "RotaryEmbedding": [0, 1, 2]}
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
-with open(os.path.join(ROOT, "include", "twist", "Dialect", "ONNX", "ONNXOps.td")) as ops:
-    KNOWN = set(re.findall(r'ONNX_(\w+)Op\b|"([A-Z]\w+)"', ops.read()))
-KNOWN = {name for pair in KNOWN for name in pair}
+OPS = table.supported_ops(ROOT)
 
 
 def fixed_operands(graph, dynamic):
@@ -84,7 +85,7 @@ def variant(model, inputs, dynamic):
 
 def lowered(model):
     """Whether the dialect has an op for each node."""
-    return all(node.op_type in KNOWN for node in model.graph.node)
+    return all(node.op_type in OPS and not node.domain for node in model.graph.node)
 
 
 def as_array(value):
@@ -102,10 +103,10 @@ def prepare(cases, only, quick=False):
         if only and not re.search(only, case.name):
             continue
         if quick and ("_expanded" in case.name or not lowered(case.model)):
-            skipped[case.name] = "left out by --quick"
+            skipped[table.variant_name(case, True)] = "left out by --quick"
             continue
         for dynamic in (True,) if quick else (False, True):
-            name = re.sub(r"\W", "_", case.name) + ("__dynamic" if dynamic else "__static")
+            name = table.variant_name(case, dynamic)
             try:
                 inputs, outputs = ([as_array(v) for v in side] for side in case.data_sets[0])
                 if len(case.model.graph.input) != len(inputs):
@@ -119,26 +120,16 @@ def prepare(cases, only, quick=False):
     return ready, skipped
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only")
-    parser.add_argument("--list", action="store_true")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    from onnx.backend.test.case.node import collect_testcases
-    ready, skipped = prepare(collect_testcases(None), options.only, options.quick)
-    refused = {}
-    for name, error in run.which_compile({n: t for n, (t, _, _) in ready.items()}).items():
-        if error:
-            refused[name] = error
+def attempt(ready, folder, announce):
+    """What passed, and why the others failed or were refused."""
+    refused = {name: error for name, error
+               in run.which_compile({n: t for n, (t, _, _) in ready.items()}).items() if error}
     texts = {n: t for n, (t, _, _) in ready.items() if n not in refused}
-    library = run.build(texts, options.folder)
+    library = run.build(texts, folder)
     failed = {}
     for name in texts:
         _, inputs, outputs = ready[name]
-        if options.list:
+        if announce:
             print("run", name, flush=True)
         try:
             got = run.call(library, name, inputs, outputs)
@@ -148,8 +139,32 @@ def main():
         for i, pair in enumerate(zip(got, outputs)):
             if error := run.difference(*pair):
                 failed[name] = f"output {i}: {error}"
+    return texts, failed, refused
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--document")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    from onnx.backend.test.case.node import collect_testcases
+    cases = collect_testcases(None)
+    ready, skipped = prepare(cases, options.only, options.quick)
+    texts, failed, refused = attempt(ready, options.folder, options.list)
     report(texts, failed, refused, skipped, options.list)
-    return 1 if failed else 0
+    results = table.Results(OPS, cases, set(texts) - set(failed), failed, refused, skipped)
+    complaints = results.complaints(everything=not options.only)
+    if options.document:
+        complaints += results.document(options.document, options.write, options.quick)
+    for complaint in complaints:
+        print(complaint)
+    print(f"{len(complaints)} complaints")
+    return 1 if complaints else 0
 
 
 def report(texts, failed, refused, skipped, everything):
@@ -157,8 +172,8 @@ def report(texts, failed, refused, skipped, everything):
         for title, group in (("refused", refused), ("skipped", skipped)):
             for name, why in group.items():
                 print(f"{title} {name}: {why}")
-    for name, why in failed.items():
-        print(f"FAILED {name}: {why}")
+        for name, why in failed.items():
+            print(f"failed {name}: {why}")
     for title, group in (("refused", refused), ("skipped", skipped)):
         reasons = collections.Counter(re.sub(r"\d+", "N", why) for why in group.values())
         for why, count in reasons.most_common(None if everything else 12):
