@@ -27,7 +27,12 @@ static Value extract(Lowering &l, Value data, const Sizes &offsets,
         return l.sizes.same(std::get<0>(pair), std::get<1>(pair));
       }))
     return data;
-  return tensor::ExtractSliceOp::create(l.b, data, offsets, sizes, steps);
+  // Of nothing the place does not matter, and it may be just past the end.
+  Sizes within = offsets;
+  for (auto [offset, size] : llvm::zip_equal(within, sizes))
+    if (isZero(size))
+      offset = l.sizes.constant(0);
+  return tensor::ExtractSliceOp::create(l.b, data, within, sizes, steps);
 }
 
 //===----------------------------------------------------------------------===//
