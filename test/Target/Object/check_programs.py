@@ -107,6 +107,26 @@ def types():
           "twist", "run", "types", "--input", "arg0=short.npy", *arguments[2:])
 
 
+def same_bytes():
+    """Addresses, which differ from run to run, leave no trace in the files."""
+    files = set()
+    for _ in range(6):
+        succeeds("compile products", "twist", "compile", "products.mlir", "-o", "products", "--quiet")
+        files.add(tuple(open("products" + end, "rb").read() for end in (".so", ".card.json")))
+    check("the same bytes each time", len(files) == 1, f"{len(files)} kinds")
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.standard_normal(shape, dtype=np.float32)
+              for name, shape in (("x", (2, 3, 5)), ("y", (2, 5, 7)), ("z", (2, 7, 5)))}
+    arguments = []
+    for name, array in arrays.items():
+        np.save(f"p_{name}.npy", array)
+        arguments += ["--input", f"{name}=p_{name}.npy"]
+    succeeds("run products", "twist", "run", "products", *arguments, "--output-dir", "products.out")
+    scores = np.exp(arrays["x"] @ arrays["y"])
+    want = scores / scores.sum(-1, keepdims=True) @ arrays["z"]
+    check("numbers of products", np.allclose(np.load("products.out/r.npy"), want, rtol=1e-5, atol=1e-6))
+
+
 def card():
     card = json.load(open("mlp.card.json"))
     check("card", card["parameters"] == 40 and card["weights"]["bytes"] == os.path.getsize("mlp.weights") - 4096 and card["inputs"][0]["name"] == "x"
@@ -259,11 +279,11 @@ def main(folder):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     os.chdir(folder)
-    for name in ("mlp.mlir", "types.mlir"):
+    for name in ("mlp.mlir", "types.mlir", "products.mlir"):
         shutil.copy(os.path.join(HERE, "Inputs", name), ".")
     data = np.random.default_rng(0).standard_normal(72).astype(np.float32)
     data.tofile("mlp.bin")
-    for part in (numbers, types, card, symbols, wrong_compilations, reproducer, wrong_runs, wrong_artefacts, c_program):
+    for part in (numbers, types, same_bytes, card, symbols, wrong_compilations, reproducer, wrong_runs, wrong_artefacts, c_program):
         part()
     if failures:
         sys.exit(f"{len(failures)} failed: {failures}")
