@@ -131,8 +131,8 @@ static FailureOr<RecurrentAttributes> attributesOf(OpTy op,
     result.clip = op.getClip()->convertToDouble();
   size_t wanted = usual.size() * (result.both ? 2 : 1);
   SmallVector<StringRef> names;
-  if (op.getActivations())
-    for (Attribute name : *op.getActivations())
+  if (std::optional<ArrayAttr> given = op.getActivations())
+    for (Attribute name : *given)
       names.push_back(::mlir::cast<StringAttr>(name).getValue());
   else
     for (size_t i = 0; i < wanted; ++i)

@@ -21,11 +21,12 @@ static int64_t integerAttr(Operation *op, StringRef name) {
 
 void onnx::relateQuantization(Operation *op, Relations &relations) {
   int64_t rank = rankOf(op->getOperand(0));
-  relateOthers(relations, 0, 0, rank, -1);
   int64_t axis = fromZero(integerAttr(op, "axis"), rank);
+  if (rankOf(op->getOperand(1)) > 1)
+    return relations.barrierAll(op, "blocks of its units have one scale");
+  relateOthers(relations, 0, 0, rank, -1);
   for (unsigned number = 1; number < 3; ++number) {
     Value scale = op->getOperand(number);
-    // One factor an index; blocks of indices are left unsaid.
     if (rankOf(scale) == 1 && axis < rank && sizeOf(scale, 0) != 1)
       relations.same(operandDim(number, 0), resultDim(0, axis));
   }

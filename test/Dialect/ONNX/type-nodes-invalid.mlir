@@ -56,3 +56,10 @@ func.func @noConstant() -> tensor<i64> {
   %y = "onnx.node"() <{op_type = "Constant"}> : () -> tensor<i64>
   return %y : tensor<i64>
 }
+
+// -----
+func.func @like(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{CastLike takes two tensors and has one result}}
+  %y = "onnx.node"(%x) <{op_type = "CastLike"}> : (tensor<4xf32>) -> tensor<4xf32>
+  return %y : tensor<4xf32>
+}

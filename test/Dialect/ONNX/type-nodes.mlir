@@ -61,3 +61,21 @@ func.func @branches(%c: tensor<i1>, %x: tensor<4xf32>) -> tensor<4xf32> {
   }) : (tensor<i1>) -> tensor<4xf32>
   return %y : tensor<4xf32>
 }
+
+// CHECK-LABEL: func.func @cast_like
+func.func @cast_like(%x: tensor<4xf32>, %like: tensor<f16>) -> tensor<4xf16> {
+  // CHECK: onnx.Cast %arg0 {saturate = 0 : si64, to = 10 : si64} : (tensor<4xf32>) -> tensor<4xf16>
+  // CHECK-NOT: CastLike
+  %y = "onnx.node"(%x, %like) <{op_type = "CastLike", node_attributes = {saturate = 0 : si64}}> : (tensor<4xf32>, tensor<f16>) -> tensor<4xf16>
+  return %y : tensor<4xf16>
+}
+
+// The mask of what inference drops is all true.
+// CHECK-LABEL: func.func @dropout_mask
+func.func @dropout_mask(%x: tensor<?x4xf32>) -> (tensor<?x4xf32>, tensor<?x4xi1>) {
+  // CHECK: %[[SHAPE:.*]] = onnx.Shape %arg0 : (tensor<?x4xf32>) -> tensor<2xi64>
+  // CHECK: %[[MASK:.*]] = onnx.ConstantOfShape %[[SHAPE]] {value = dense<true> : tensor<1xi1>}
+  // CHECK: return %arg0, %[[MASK]]
+  %y, %mask = "onnx.node"(%x) <{op_type = "Dropout"}> : (tensor<?x4xf32>) -> (tensor<?x4xf32>, tensor<?x4xi1>)
+  return %y, %mask : tensor<?x4xf32>, tensor<?x4xi1>
+}

@@ -220,7 +220,7 @@ class Native:
 
 def trials(case, classes):
     for key, units in classes.items():
-        if not units.refused:
+        if not units.refused and units.units:
             for unit in sorted({0, units.units // 2, units.units - 1}):
                 trial = Trial(case, key, units, unit)
                 if trial.touched:
