@@ -127,12 +127,12 @@ static MaybeDims visit(const ShapeState &state, OpResult result,
 /// size · scale, rounded down; none where that is no quotient of small
 /// integers.
 static std::optional<SizeExpr> scaled(MLIRContext *context,
-                                      const SizeExpr &size, float scale) {
+                                      const SizeExpr &size, double scale) {
   if (std::optional<int64_t> constant = size.constant())
     return SizeExpr(static_cast<int64_t>(
-        std::floor(static_cast<float>(*constant) * scale)));
+        std::floor(static_cast<double>(*constant) * scale)));
   for (int64_t divisor : {1, 2, 4, 8, 16, 32}) {
-    float times = scale * static_cast<float>(divisor);
+    double times = scale * static_cast<double>(divisor);
     if (times >= 1 && times < (1 << 20) && times == std::floor(times))
       return floorDiv(context, size * SizeExpr(static_cast<int64_t>(times)),
                       SizeExpr(divisor));
@@ -161,9 +161,9 @@ static MaybeDims visit(const ShapeState &state, OpResult result, ResizeOp op) {
     std::optional<SizeExpr> size;
     if (target && i < target->size() && stretch)
       size = (*target)[i];
-    else if (scales && int64_t(i) < scales.getNumElements() && !crop &&
-             scales.getElementType().isF32())
-      size = scaled(state.context, sizes[dim], scales.getValues<float>()[i]);
+    else if (scales && int64_t(i) < scales.getNumElements() && !crop)
+      size = scaled(state.context, sizes[dim],
+                    scales.getValues<APFloat>()[i].convertToDouble());
     sizes[dim] = size.value_or(state.fresh(result, dim));
   }
   return sizes;
