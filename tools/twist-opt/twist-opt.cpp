@@ -19,6 +19,10 @@
 
 using namespace mlir;
 
+namespace twist::test {
+void registerTestGradientRules();
+} // namespace twist::test
+
 /// Runs the driver on an ONNX model, which it gets as bytecode: with the nodes'
 /// names as locations.
 static LogicalResult runOnONNX(StringRef input, StringRef output,
@@ -53,6 +57,7 @@ int main(int argc, char **argv) {
   DialectRegistry registry;
   twist::registerAllDialects(registry);
   twist::registerAllPasses();
+  twist::test::registerTestGradientRules();
   auto [input, output] = registerAndParseCLIOptions(
       argc, argv, "TwIST optimiser driver\n", registry);
   if (StringRef(input).ends_with(".onnx"))

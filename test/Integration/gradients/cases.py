@@ -1,6 +1,6 @@
 """Gradients of the ONNX project's cases for nodes, in f64, against central differences.
 
-usage: run.py FOLDER [--quick] [--only WORD] [--list]
+usage: cases.py FOLDER [--quick] [--only WORD] [--list]
 
 Every case whose op has a lowering, with floats made f64 and moved away from ties, is
 differentiated with respect to all its float operands; a random cotangent's product with the
