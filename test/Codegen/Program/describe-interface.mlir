@@ -31,3 +31,14 @@ func.func @main(%x: tensor<?x4xf32> {onnx.name = "x", onnx.dims = ["batch", ""]}
   %i = tensor.insert_slice %x into %f[0, 0] [%n, 4] [1, 1] : tensor<?x4xf32> into tensor<?x4xf32>
   return %i, %two : tensor<?x4xf32>, tensor<2xi8>
 }
+
+// -----
+
+// A value that is returned twice is copied once.
+
+// CHECK-LABEL: func.func @main
+// CHECK: %[[COPY:.*]] = bufferization.alloc_tensor() copy(%[[X:.*]]) : tensor<4xf32>
+// CHECK: return %[[X]], %[[COPY]] : tensor<4xf32>, tensor<4xf32>
+func.func @main(%x: tensor<4xf32> {onnx.name = "x"}) -> (tensor<4xf32> {onnx.name = "y"}, tensor<4xf32> {onnx.name = "z"}) {
+  return %x, %x : tensor<4xf32>, tensor<4xf32>
+}

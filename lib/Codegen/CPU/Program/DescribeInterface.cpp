@@ -9,6 +9,7 @@
 #include "twist/Codegen/CPU/Program/Passes.h"
 #include "twist/Runtime/Program.h"
 
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Transforms/RegionUtils.h"
 
@@ -195,6 +196,20 @@ static LogicalResult makeShapeFunction(func::FuncOp main) {
   return takeSizesForTensors(function);
 }
 
+/// return %v, %v  ->  return %v, copy of %v
+static void copyRepeatedResults(func::FuncOp main) {
+  Operation *end = main.getBody().front().getTerminator();
+  llvm::DenseSet<Value> seen;
+  OpBuilder b(end);
+  for (OpOperand &result : end->getOpOperands()) {
+    Value value = result.get();
+    if (isa<RankedTensorType>(value.getType()) && !seen.insert(value).second)
+      result.set(bufferization::AllocTensorOp::create(
+          b, end->getLoc(), cast<RankedTensorType>(value.getType()),
+          ValueRange(), value));
+  }
+}
+
 namespace {
 struct DescribeInterface
     : cpu::impl::CPUDescribeInterfaceBase<DescribeInterface> {
@@ -209,6 +224,7 @@ struct DescribeInterface
     if (failed(interface) || failed(makeShapeFunction(main)))
       return signalPassFailure();
     getOperation()->setAttr(cpu::program::interfaceAttr, *interface);
+    copyRepeatedResults(main);
   }
 };
 } // namespace

@@ -31,6 +31,7 @@ public:
 private:
   void checkArguments();
   void checkOp(Operation *op);
+  void checkProduct(Operation *op);
   void checkResult(OpResult result);
   InFlightDiagnostic obstacle(Operation *op) {
     ++obstacles;
@@ -45,6 +46,9 @@ private:
 };
 } // namespace
 
+/// Dimensions of a tensor that a program can have: TWIST_MAX_RANK.
+static constexpr int64_t kMaxRank = 16;
+
 /// Why a value of this type can't be computed; empty if it can.
 static StringRef whyNot(Type type) {
   if (isa<NoneType>(type))
@@ -55,6 +59,8 @@ static StringRef whyNot(Type type) {
   Type element = tensor.getElementType();
   if (isa<StringType>(element))
     return "a tensor of strings";
+  if (tensor.hasRank() && tensor.getRank() > kMaxRank)
+    return "a tensor of more than 16 dimensions";
   if (isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element))
     return "";
   auto integer = dyn_cast<IntegerType>(element);
@@ -105,7 +111,31 @@ void Preflight::checkResult(OpResult result) {
                  << result.getType();
 }
 
+/// A product's sizes that do not meet: what no kernel may be asked to read.
+void Preflight::checkProduct(Operation *op) {
+  if (!isa<MatMulOp, GemmOp>(op))
+    return;
+  auto sizes = [&](unsigned number) -> ArrayRef<int64_t> {
+    auto type = dyn_cast<RankedTensorType>(op->getOperand(number).getType());
+    return type ? type.getShape() : ArrayRef<int64_t>();
+  };
+  ArrayRef<int64_t> a = sizes(0), b = sizes(1);
+  if (a.empty() || b.empty())
+    return;
+  auto gemm = dyn_cast<GemmOp>(op);
+  if (gemm && (a.size() != 2 || b.size() != 2))
+    return;
+  int64_t rows = gemm && gemm.getTransA() ? a[0] : a.back();
+  int64_t columns = gemm ? b[gemm.getTransB() ? 1 : 0]
+                         : b[b.size() > 1 ? b.size() - 2 : 0];
+  if (!ShapedType::isDynamic(rows) && !ShapedType::isDynamic(columns) &&
+      rows != columns)
+    obstacle(op) << "a dimension of " << rows
+                 << " is multiplied with one of " << columns;
+}
+
 void Preflight::checkOp(Operation *op) {
+  checkProduct(op);
   auto node = dyn_cast<NodeOp>(op);
   if (node && purpose == Purpose::Compile) {
     auto error = obstacle(op)

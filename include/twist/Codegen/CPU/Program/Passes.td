@@ -11,7 +11,8 @@ def CPUDescribeInterface : Pass<"cpu-describe-interface", "::mlir::ModuleOp"> {
     attribute `cpu.interface`. A function @output_dims is made that computes the
     dynamic sizes of the results from the dynamic sizes of the arguments, in order.
     A result whose size depends on values, not on sizes, is an error at the op that
-    makes it so.
+    makes it so. A value that is returned twice is copied: each result has a buffer
+    of its own.
 
     ```mlir
     func.func @main(%x: tensor<?x4xf32>) -> tensor<?x8xf32>
@@ -20,8 +21,9 @@ def CPUDescribeInterface : Pass<"cpu-describe-interface", "::mlir::ModuleOp"> {
     ```
   }];
   let dependentDialects = [
-    "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
-    "::mlir::tensor::TensorDialect", "::mlir::affine::AffineDialect"
+    "::mlir::arith::ArithDialect", "::mlir::bufferization::BufferizationDialect",
+    "::mlir::func::FuncDialect", "::mlir::tensor::TensorDialect",
+    "::mlir::affine::AffineDialect"
   ];
 }
 

@@ -1,0 +1,163 @@
+"""Models nobody would write: each is an error that names the place, or works; none crashes, hangs or grows.
+
+Arguments: a folder; the name of one part, if not all.
+"""
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+import onnx
+from onnx import TensorProto as T
+from onnx import helper as h
+from onnx import numpy_helper as nh
+
+work = sys.argv[1]
+os.makedirs(work, exist_ok=True)
+MEMORY = 6 << 30
+bad = []
+
+
+def value(name, shape, kind=T.FLOAT):
+    return h.make_tensor_value_info(name, kind, shape)
+
+
+def model(nodes, inputs, outputs, weights=(), functions=(), imports=()):
+    graph = h.make_graph(nodes, "g", inputs, outputs, list(weights))
+    return h.make_model(graph, opset_imports=[h.make_opsetid("", 18), *imports], ir_version=9, functions=list(functions))
+
+
+def weight(name, *shape, fill=None):
+    rng = np.random.default_rng(3)
+    array = rng.standard_normal(shape) if fill is None else np.full(shape, fill)
+    return nh.from_array(array.astype(np.float32), name)
+
+
+def run(name, arguments, seconds):
+    start = time.monotonic()
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=seconds, errors="replace",
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)))
+    except subprocess.TimeoutExpired:
+        bad.append(f"{name}: {arguments[1]} takes more than {seconds} s")
+        return None, "", 0
+    took = time.monotonic() - start
+    if done.returncode not in (0, 1):
+        bad.append(f"{name}: {arguments[1]} exits {done.returncode}: {done.stderr[-400:]}")
+    return done.returncode, done.stderr, took
+
+
+def expect(name, m, *words, seconds=60, commands=("inspect", "compile")):
+    """An error with all of `words`; without words, both commands take it."""
+    path = f"{work}/{name}.onnx"
+    with open(path, "wb") as file:
+        file.write(m if isinstance(m, bytes) else m.SerializeToString())
+    for command in commands:
+        output = ["-o", f"{work}/{name}", "--quiet"] if command == "compile" else []
+        code, text, took = run(name, ["twist", command, path, *output], seconds)
+        if code == (1 if words else 0) and all(word in text for word in words):
+            print(f"{name} {command}: {'refused' if code else 'taken'}, {took:.1f} s")
+        else:
+            bad.append(f"{name}: {command} exits {code}, says {text[-600:]!r}, not {words}")
+
+
+def chain(count, name=lambda i: f"n{i}"):
+    nodes = [h.make_node("Add" if i % 2 else "Relu", [f"v{i}", "w"] if i % 2 else [f"v{i}"], [f"v{i + 1}"],
+                         name=name(i)) for i in range(count)]
+    return model(nodes, [value("v0", ["n", 4])], [value(f"v{count}", ["n", 4])], [weight("w", 4)])
+
+
+def product(**changes):
+    """y = x · w under a node's name, changed."""
+    parts = {"nodes": [h.make_node("MatMul", ["x", "w"], ["y"], name="product")], "inputs": [value("x", ["n", 4])],
+             "outputs": [value("y", ["n", 4])], "weights": [weight("w", 4, 4)], **changes}
+    return model(**parts)
+
+
+def node(op, inputs, outputs, name="culprit", **attributes):
+    return h.make_node(op, inputs, outputs, name=name, **attributes)
+
+
+def nested(levels):
+    """If in If in If."""
+    inner = [node("Identity", ["x"], ["y"], name="inmost")]
+    for level in range(levels):
+        def branch(name):
+            return h.make_graph(inner, name, [], [value("y", ["n", 4])])
+        inner = [node("If", ["c"], ["y"], name=f"level{level}", then_branch=branch("then"),
+                      else_branch=h.make_graph([node("Identity", ["x"], ["y"], name="other")], "else", [],
+                                               [value("y", ["n", 4])]))]
+    return model(inner, [value("x", ["n", 4]), value("c", [], T.BOOL)], [value("y", ["n", 4])])
+
+
+def calls(depth, last):
+    """f0 calls f1 calls … calls `last`."""
+    functions = []
+    for i in range(depth):
+        callee = f"f{i + 1}" if i + 1 < depth else last
+        domain = "my" if callee.startswith("f") else ""
+        functions.append(h.make_function("my", f"f{i}", ["a"], ["b"],
+                                         [h.make_node(callee, ["a"], ["b"], domain=domain, name=f"call{i}")],
+                                         [h.make_opsetid("", 18), h.make_opsetid("my", 1)]))
+    return product(nodes=[node("f0", ["x"], ["y"], domain="my")], functions=functions,
+                   imports=[h.make_opsetid("my", 1)], weights=[])
+
+
+def names():
+    expect("cycle", product(nodes=[node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]),
+                                   node("Relu", ["b"], ["y"])]), "culprit", "input 'b' is not defined before its use")
+    expect("itself", product(nodes=[node("Add", ["x", "y"], ["y"])]), "culprit", "'y' is not defined before its use")
+    expect("twice", product(nodes=[node("Relu", ["x"], ["y"], "first"), node("Relu", ["x"], ["y"])]),
+           "culprit", "value 'y' is defined twice")
+    expect("both_outputs", product(nodes=[node("Split", ["x"], ["y", "y"], axis=1, num_outputs=2)]),
+           "culprit", "value 'y' is defined twice")
+    expect("weights_twice", product(weights=[weight("w", 4, 4), weight("w", 4, 4)]), "'w'", "defined twice")
+    expect("inputs_twice", product(inputs=[value("x", ["n", 4]), value("x", ["n", 4])]), "'x' is defined twice")
+    expect("same_node_names", chain(6, name=lambda i: "same"))
+    expect("output_twice", product(outputs=[value("y", ["n", 4]), value("y", ["n", 4])]))
+    loop = weight("w", 4, 4)
+    loop.ClearField("raw_data")
+    loop.data_location = T.EXTERNAL
+    loop.external_data.add(key="location", value="itself_data.onnx")
+    loop.external_data.add(key="length", value="64")
+    expect("itself_data", product(weights=[loop]))
+
+
+def sizes():
+    def raw(dims, data=b"1234"):
+        return T(name="w", data_type=T.FLOAT, dims=dims, raw_data=data)
+    expect("huge", product(weights=[raw([2**62, 4])]), "'w'", "has impossible dimensions")
+    expect("overflow", product(weights=[raw([2**33, 2**33])]), "'w'", "has impossible dimensions")
+    expect("negative", product(weights=[raw([-4, 4])]), "'w'", "has impossible dimensions")
+    expect("huge_input", product(inputs=[value("x", [2**62, 4])], outputs=[value("y", [2**62, 4])]),
+           commands=("inspect",))
+    expect("huge_expand", product(nodes=[node("Expand", ["w", "s"], ["y"])], outputs=[value("y", None)],
+                                  weights=[weight("w", 4, 4), nh.from_array(np.int64([2**40, 2**40, 4, 4]), "s")]),
+           commands=("inspect",))
+    expect("empty", product(inputs=[value("x", [0, 4])], outputs=[value("y", [0, 4])]))
+    expect("no_columns", product(weights=[weight("w", 4, 0)], outputs=[value("y", ["n", 0])]))
+    expect("wrong_rank", product(nodes=[node("Transpose", ["x"], ["y"], perm=[0, 5])]), "culprit")
+    expect("wrong_size", product(weights=[weight("w", 5, 4)]), "product", "is multiplied with one of", commands=("compile",))
+    expect("rank_2000", product(inputs=[value("x", [1] * 2000)], nodes=[node("Relu", ["x"], ["y"])],
+                                outputs=[value("y", [1] * 2000)]), commands=("inspect",))
+    expect("rank_2000_compiled", product(inputs=[value("x", [1] * 2000)], nodes=[node("Relu", ["x"], ["y"])],
+                                         outputs=[value("y", [1] * 2000)]), "dimensions", commands=("compile",))
+    expect("not_a_number", product(weights=[weight("w", 4, 4, fill=np.nan)]))
+    expect("infinite", product(weights=[weight("w", 4, 4, fill=np.inf)]))
+
+
+def depth():
+    expect("ten_thousand", chain(10000), commands=("inspect",))
+    expect("nested_10", nested(10), commands=("inspect",))
+    expect("calls_100", calls(100, "Relu"))
+    expect("calls_itself", calls(3, "f0"), "f0")
+
+
+if __name__ == "__main__":
+    for part in [names, sizes, depth]:
+        if len(sys.argv) < 3 or part.__name__ == sys.argv[2]:
+            part()
+    print("\n".join(bad))
+    print(f"{len(bad)} failures")
