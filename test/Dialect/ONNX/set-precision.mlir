@@ -1,11 +1,16 @@
 // RUN: twist-opt %s --onnx-set-precision | FileCheck %s
 // RUN: twist-opt %s --onnx-set-precision=precision=f32 | FileCheck %s --check-prefix=F32
+// RUN: twist-opt %s --onnx-set-precision=precision=f16 | FileCheck %s --check-prefix=F16
+// RUN: twist-opt %s --onnx-set-precision=precision=bf16 | FileCheck %s --check-prefix=BF16
 // RUN: not twist-opt %s --onnx-set-precision=precision=f8 2>&1 | FileCheck %s --check-prefix=NAME
 
-// NAME: error: unknown precision 'f8'; known are f64 and f32
+// NAME: error: unknown precision 'f8'; known are f64, f32, f16 and bf16
 weights.source @m from "m.onnx"
 // CHECK: func.func @main(%arg0: tensor<?x4xf64>, %arg1: tensor<?x4xi64>) -> (tensor<?x8xf64>, tensor<?x8xi1>)
 // F32: func.func @main(%arg0: tensor<?x4xf32>, %arg1: tensor<?x4xi64>) -> (tensor<?x8xf32>, tensor<?x8xi1>)
+// F16: func.func @main(%arg0: tensor<?x4xf16>, %arg1: tensor<?x4xi64>) -> (tensor<?x8xf16>, tensor<?x8xi1>)
+// BF16: func.func @main(%arg0: tensor<?x4xbf16>, %arg1: tensor<?x4xi64>) -> (tensor<?x8xbf16>, tensor<?x8xi1>)
+// BF16: weights.load <@m at 8 as tensor<4x8xbf16>> : tensor<4x8xbf16>
 func.func @main(%x: tensor<?x4xf16>, %i: tensor<?x4xi64>) -> (tensor<?x8xf32>, tensor<?x8xi1>) {
   %none = onnx.None {value}
   // The view says how bytes lie; the tensor what they become.
@@ -30,4 +35,24 @@ func.func @main(%x: tensor<?x4xf16>, %i: tensor<?x4xi64>) -> (tensor<?x8xf32>, t
   // CHECK: onnx.Less {{.*}} : (tensor<?x8xf64>, tensor<8xf64>) -> tensor<?x8xi1>
   %l = onnx.Less %n, %z : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xi1>
   return %n, %l : tensor<?x8xf32>, tensor<?x8xi1>
+}
+
+// What is finite stays so: an attention mask of the lowest f32 is f16's lowest number, infinity stays infinity.
+// F16-LABEL: func.func @lowest
+// F16: dense<[-6.550400e+04, 0xFC00]> : tensor<2xf16>
+// BF16-LABEL: func.func @lowest
+// BF16: dense<[-3.389530e+38, 0xFF80]> : tensor<2xbf16>
+func.func @lowest() -> tensor<2xf32> {
+  %c = onnx.Constant {value = dense<[-3.4028234663852886e+38, 0xFF800000]> : tensor<2xf32>} : tensor<2xf32>
+  return %c : tensor<2xf32>
+}
+
+// Sums inside a norm stay f32.
+// F16-LABEL: func.func @norm
+// F16-NOT: stash_type = 10
+// F16: onnx.LayerNormalization
+func.func @norm(%x: tensor<2x8xf32>, %s: tensor<8xf32>) -> tensor<2x8xf32> {
+  %none = onnx.None {value}
+  %n, %mean, %dev = onnx.LayerNormalization %x, %s, %none : (tensor<2x8xf32>, tensor<8xf32>, none) -> (tensor<2x8xf32>, none, none)
+  return %n : tensor<2x8xf32>
 }

@@ -8,6 +8,8 @@
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/ONNX/Transforms/Passes.h"
 
+#include "llvm/ADT/StringSwitch.h"
+
 namespace twist::onnx {
 #define GEN_PASS_DEF_ONNXSETPRECISION
 #include "twist/Dialect/ONNX/Transforms/Passes.h.inc"
@@ -34,9 +36,12 @@ static ElementsAttr convertElements(ElementsAttr elements, FloatType element) {
   if (!dense || !isComputeFloat(dense.getElementType()))
     return elements;
   auto convert = [&](APFloat value) {
-    bool lost;
+    bool lost, finite = value.isFinite();
     value.convert(element.getFloatSemantics(), APFloat::rmNearestTiesToEven,
                   &lost);
+    // "Very negative" stays a number: as infinity, times 0 it would be NaN.
+    if (finite && value.isInfinity())
+      value = APFloat::getLargest(value.getSemantics(), value.isNegative());
     return value;
   };
   auto type = cast<ShapedType>(convertType(dense.getType(), element));
@@ -69,7 +74,10 @@ static void convertAttributes(Operation *op, FloatType element) {
     if (target && isComputeFloat(target))
       cast.setToAttr(number);
   }
-  // The inner precision of a norm must not fall below the graph's.
+  // The inner precision of a norm must not fall below the graph's, nor below
+  // f32.
+  if (element.getWidth() < 32)
+    return;
   if (auto norm = dyn_cast<LayerNormalizationOp>(op))
     norm.setStashTypeAttr(number);
   if (auto norm = dyn_cast<RMSNormalizationOp>(op))
@@ -114,14 +122,16 @@ namespace {
 struct SetPrecision : onnx::impl::ONNXSetPrecisionBase<SetPrecision> {
   using ONNXSetPrecisionBase::ONNXSetPrecisionBase;
   void runOnOperation() override {
-    FloatType element;
-    if (precision == "f64")
-      element = Float64Type::get(&getContext());
-    else if (precision == "f32")
-      element = Float32Type::get(&getContext());
+    Builder b(&getContext());
+    FloatType element = llvm::StringSwitch<FloatType>(precision)
+                            .Case("f64", b.getF64Type())
+                            .Case("f32", b.getF32Type())
+                            .Case("f16", b.getF16Type())
+                            .Case("bf16", b.getBF16Type())
+                            .Default(FloatType());
     if (!element) {
       getOperation().emitError("unknown precision '")
-          << precision.getValue() << "'; known are f64 and f32";
+          << precision.getValue() << "'; known are f64, f32, f16 and bf16";
       return signalPassFailure();
     }
     for (auto function : getOperation().getOps<func::FuncOp>())

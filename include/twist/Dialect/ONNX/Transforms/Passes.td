@@ -78,11 +78,12 @@ def ONNXSetPrecision : Pass<"onnx-set-precision", "::mlir::ModuleOp"> {
   let description = [{
     Every tensor of f16, bf16, f32 or f64 gets the given element type: arguments
     and results of functions, weights (their views are read with conversion),
-    constants, the targets of casts. An untyped node with such a tensor is an
-    error at the node.
+    constants (a finite number stays finite), the targets of casts. In f16 and
+    bf16 sums and functions are computed in f32 still (docs/Lowering.md). An
+    untyped node with such a tensor is an error at the node.
   }];
   let options = [
-    Option<"precision", "precision", "std::string", "\"f64\"", "f64 or f32">
+    Option<"precision", "precision", "std::string", "\"f64\"", "f64, f32, f16 or bf16">
   ];
 }
 
