@@ -254,6 +254,9 @@ upgrade("has an index outside its dimensions",
 upgrade("has 3 indices for 1 values",
         changed(sparse(), lambda m: m.graph.sparse_initializer[1].indices.CopyFrom(
             nh.from_array(np.int64([1, 2, 3])))))
+upgrade("a sparse tensor of this type is not supported",
+        changed(sparse(), lambda m: m.graph.sparse_initializer[1].indices.CopyFrom(
+            nh.from_array(np.int32([3])))))
 upgrade("cannot be inlined", changed(functions(), lambda m: m.functions[0].node.append(
     h.make_node("Scale", ["b"], ["c"], domain="my"))))
 print(f"{count} errors")
