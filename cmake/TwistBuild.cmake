@@ -1,6 +1,9 @@
 # The two ways a library is made here, and the table generators.
 
-set(TWIST_INCLUDE_DIRS ${CMAKE_SOURCE_DIR}/include ${CMAKE_BINARY_DIR}/include)
+set(TWIST_INCLUDE_DIRS
+  $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>
+  $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/include>
+  $<INSTALL_INTERFACE:include>)
 set(TWIST_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
 
 if(TWIST_SANITIZE)

@@ -21,6 +21,7 @@ config.environment["TWIST_DATA"] = os.environ.get(
 # %python runs in the project's environment; %inputs is the suite's own Inputs.
 config.substitutions.append(("%python", os.path.join(venv, "python")))
 config.substitutions.append(("%root", root))
+config.substitutions.append(("%build", build))
 config.substitutions.append(("%inputs", os.path.join(root, "test", "Inputs")))
 # Long tests say REQUIRES: long; ./dev test --all runs them.
 if lit_config.params.get("long"):
