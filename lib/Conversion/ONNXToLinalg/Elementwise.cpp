@@ -116,8 +116,8 @@ static Value shrinkBody(Scalars &s) {
   auto op = s.get<onnx::ShrinkOp>();
   Value x = s.x[0], bias = s.attribute(op.getBias());
   Value lambd = s.attribute(op.getLambd());
-  Value high = s.select(s.compare(Order::GT, x, lambd), s.sub(x, bias),
-                        s.number(0));
+  Value high =
+      s.select(s.compare(Order::GT, x, lambd), s.sub(x, bias), s.number(0));
   return s.select(s.compare(Order::LT, x, s.neg(lambd)), s.add(x, bias), high);
 }
 

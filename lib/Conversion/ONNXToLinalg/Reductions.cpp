@@ -321,22 +321,21 @@ static Results lowerCumulative(Lowering &l, Operation *op) {
       reverse
           ? (exclusive ? arith::CmpIPredicate::ugt : arith::CmpIPredicate::uge)
           : (exclusive ? arith::CmpIPredicate::ult : arith::CmpIPredicate::ule);
-  Value result = linalg::GenericOp::create(
-                     l.b, init.getType(), input, init,
-                     ArrayRef<AffineMap>{in, out}, iterators,
-                     [&](OpBuilder &nested, Location loc, ValueRange args) {
-                       ImplicitLocOpBuilder b(loc, nested);
-                       ScalarMath s(b, false);
-                       Value i = linalg::IndexOp::create(b, *axis);
-                       Value j = linalg::IndexOp::create(b, rank);
-                       Value counts = arith::CmpIOp::create(b, predicate, j, i);
-                       Value x = convertScalar(b, args[0], args[1].getType());
-                       Value next =
-                           isSum ? s.add(args[1], x) : s.mul(args[1], x);
-                       linalg::YieldOp::create(
-                           b, s.select(counts, next, args[1]));
-                     })
-                     .getResult(0);
+  Value result =
+      linalg::GenericOp::create(
+          l.b, init.getType(), input, init, ArrayRef<AffineMap>{in, out},
+          iterators,
+          [&](OpBuilder &nested, Location loc, ValueRange args) {
+            ImplicitLocOpBuilder b(loc, nested);
+            ScalarMath s(b, false);
+            Value i = linalg::IndexOp::create(b, *axis);
+            Value j = linalg::IndexOp::create(b, rank);
+            Value counts = arith::CmpIOp::create(b, predicate, j, i);
+            Value x = convertScalar(b, args[0], args[1].getType());
+            Value next = isSum ? s.add(args[1], x) : s.mul(args[1], x);
+            linalg::YieldOp::create(b, s.select(counts, next, args[1]));
+          })
+          .getResult(0);
   return SmallVector<Value>{l.convertElements(result, element)};
 }
 

@@ -43,15 +43,13 @@ void MeanVarianceNormalizationOp::declareRelations(Relations &relations) {
   if (auto given = getAxes())
     axes = llvm::to_vector(*given);
   for (int64_t axis : axes)
-    relations.reduce(ReduceKind::Statistic,
-                     operandDim(0, fromZero(axis, rank)),
+    relations.reduce(ReduceKind::Statistic, operandDim(0, fromZero(axis, rank)),
                      "MeanVarianceNormalization");
 }
 
 // scores [batch, classes, …], labels [batch, …]
 void onnx::relateLoss(Operation *op, Relations &relations) {
-  bool reduced =
-      cast<StringAttr>(*op->getInherentAttr("reduction")) != "none";
+  bool reduced = cast<StringAttr>(*op->getInherentAttr("reduction")) != "none";
   int64_t rank = rankOf(op->getOperand(0));
   relations.barrier(operandDim(0, 1), "labels pick among its units");
   for (int64_t dim = 0; dim < rank; ++dim) {

@@ -595,8 +595,6 @@ MaybeDims twist::onnx::inferDims(const ShapeState &state, OpResult result) {
           [&](auto op) { return rule.visit(op); })
       .Default([&](Operation *) {
         MaybeDims sizes = inferImageDims(state, result);
-        if (!sizes)
-          sizes = inferOtherDims(state, result);
-        return sizes ? sizes : inferFusedDims(state, result);
+        return sizes ? sizes : inferOtherDims(state, result);
       });
 }

@@ -218,11 +218,10 @@ MaybeDims twist::onnx::inferOtherDims(const ShapeState &state,
           [&](auto op) { return rule.dims(op->getOperand(0)); })
       .Case<NegativeLogLikelihoodLossOp, SoftmaxCrossEntropyLossOp>(
           [&](auto op) { return rule.visitLoss(op); })
-      .Case<RNNOp, GRUOp, LSTMOp>([&](auto op) {
-        return rule.visitRecurrent(op, op.getLayout() == 1);
-      })
+      .Case<RNNOp, GRUOp, LSTMOp>(
+          [&](auto op) { return rule.visitRecurrent(op, op.getLayout() == 1); })
       .Case<TopKOp, OneHotOp, CenterCropPadOp, Col2ImOp, GridSampleOp,
             CompressOp, NonZeroOp, UniqueOp, AffineGridOp, MatMulIntegerOp>(
           [&](auto op) { return rule.visit(op); })
-      .Default([](Operation *) { return MaybeDims(); });
+      .Default([&](Operation *) { return inferFusedDims(state, result); });
 }

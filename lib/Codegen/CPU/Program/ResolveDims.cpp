@@ -60,8 +60,7 @@ struct DimOfLoopState : OpRewritePattern<tensor::DimOp> {
     }
     if (!start)
       return failure();
-    rewriter.modifyOpInPlace(op,
-                             [&] { op.getSourceMutable().assign(start); });
+    rewriter.modifyOpInPlace(op, [&] { op.getSourceMutable().assign(start); });
     return success();
   }
 };

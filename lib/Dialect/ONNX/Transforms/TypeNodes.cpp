@@ -179,14 +179,12 @@ void TypeNodes::removeDropout(NodeOp node) {
     Type i64 = builder.getI64Type();
     auto ranked = dyn_cast<RankedTensorType>(x.getType());
     int64_t rank = ranked ? ranked.getRank() : ShapedType::kDynamic;
-    Value shape =
-        ShapeOp::create(builder, node.getLoc(),
-                        RankedTensorType::get({rank}, i64), x, nullptr);
+    Value shape = ShapeOp::create(
+        builder, node.getLoc(), RankedTensorType::get({rank}, i64), x, nullptr);
     auto kept = DenseElementsAttr::get(
         RankedTensorType::get({1}, builder.getI1Type()), true);
-    Value mask =
-        ConstantOfShapeOp::create(builder, node.getLoc(),
-                                  node.getResult(1).getType(), shape, kept);
+    Value mask = ConstantOfShapeOp::create(
+        builder, node.getLoc(), node.getResult(1).getType(), shape, kept);
     node.getResult(1).replaceAllUsesWith(mask);
   }
   node.erase();
@@ -204,9 +202,9 @@ LogicalResult TypeNodes::typeCastLike(NodeOp node) {
   state.addOperands(node.getOperand(0));
   state.addTypes(node.getResultTypes());
   NamedAttrList attributes(node.getNodeAttributes());
-  attributes.set("to", IntegerAttr::get(
-                           builder.getIntegerType(64, /*isSigned=*/true),
-                           dataTypeOf(like.getElementType())));
+  attributes.set("to",
+                 IntegerAttr::get(builder.getIntegerType(64, /*isSigned=*/true),
+                                  dataTypeOf(like.getElementType())));
   state.addAttributes(attributes);
   Operation *cast = builder.create(state);
   keepDiscardable(node, cast);
