@@ -11,6 +11,8 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/MathExtras.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace twist::onnx;
 
@@ -171,7 +173,14 @@ std::optional<bool> SizeExpr::compareEqual(const SizeExpr &other) const {
     return *value == 0;
   if (difference.isPositive() || (difference * SizeExpr(-1)).isPositive())
     return false;
-  return std::nullopt;
+  // 4 · batch is never 1: a multiple of what divides all other terms.
+  int64_t divisor = 0, rest = 0;
+  for (const Term &term : difference.sum)
+    if (term.factors.empty())
+      rest = term.coefficient;
+    else
+      divisor = std::gcd(divisor, term.coefficient);
+  return rest % divisor != 0 ? std::optional<bool>(false) : std::nullopt;
 }
 
 std::optional<bool> SizeExpr::compareLess(const SizeExpr &other) const {

@@ -80,7 +80,7 @@ static SmallVector<int64_t> applyEdit(const SizeEdit &edit,
 
 /// The same for one computed at run time:
 ///   fixed:  Where(isFixed, value, sizes)
-///   scaled: Where(sizes > above, sizes / denominators · numerators, sizes)
+///   scaled: Where(sizes == noSize, sizes, sizes / denominators · numerators)
 static Value applyEdit(OpBuilder &builder, Location loc, const SizeEdit &edit,
                        Value sizes) {
   int64_t length = edit.fixed.size();
@@ -100,20 +100,22 @@ static Value applyEdit(OpBuilder &builder, Location loc, const SizeEdit &edit,
   }
   if (llvm::all_of(edit.scaled, [](Ratio r) { return r == kWhole; }))
     return sizes;
-  SmallVector<int64_t> numerators, denominators;
+  // -1 or Expand's 1 stays; 0 is 0 when scaled. Equality, for it can be decided
+  // of sizes such as 4 · batch; with -1 where nothing is scaled, of all sizes.
+  SmallVector<int64_t> numerators, denominators, noSizes;
   for (auto [numerator, denominator] : edit.scaled) {
     numerators.push_back(numerator);
     denominators.push_back(denominator);
+    bool isScaled = Ratio(numerator, denominator) != kWhole;
+    noSizes.push_back(isScaled && edit.above > 0 ? edit.above : -1);
   }
   Value scaled = DivOp::create(builder, loc, type, sizes,
                                intsConstant(builder, loc, denominators));
   scaled = MulOp::create(builder, loc, type, scaled,
                          intsConstant(builder, loc, numerators));
-  // 0 stays 0 when scaled; and that a size is not negative can be decided.
-  int64_t above = edit.above == 0 ? -1 : edit.above;
-  Value isSize = GreaterOp::create(builder, loc, bools, sizes,
-                                   intsConstant(builder, loc, {above}));
-  return WhereOp::create(builder, loc, type, isSize, scaled, sizes);
+  Value stays = EqualOp::create(builder, loc, bools, sizes,
+                                intsConstant(builder, loc, noSizes));
+  return WhereOp::create(builder, loc, type, stays, sizes, scaled);
 }
 
 static int64_t rankOf(Value value) {

@@ -46,7 +46,7 @@ class Writer(Net):
     def picked(self, scores, index, count, length):
         """scores[B · H, S, 2 span] at each pair's bucket."""
         wide = self.op("Expand", self.unsqueeze(index, [0]), self.shape(count, length, length))
-        return self.op("GatherElements", scores, wide, axis=-1)
+        return self.op("GatherElements", scores, wide, axis=2)
 
     def attention(self, x, p):
         c, (b, s) = self.c, self.rows_of

@@ -60,6 +60,10 @@ TEST_F(SizeExprTest, ComparesWhatIsDecided) {
   EXPECT_EQ(s.compareEqual(s), true);
   EXPECT_FALSE(s.compareEqual(SizeExpr(1)).has_value());
   EXPECT_FALSE(s.compareEqual(p).has_value());
+  EXPECT_EQ((s * SizeExpr(4)).compareEqual(SizeExpr(1)), false);
+  EXPECT_EQ((s * SizeExpr(4) + p * SizeExpr(6)).compareEqual(SizeExpr(3)),
+            false);
+  EXPECT_FALSE((s * SizeExpr(4)).compareEqual(SizeExpr(8)).has_value());
   EXPECT_EQ(p.compareLess(p + SizeExpr(1)), true);
   EXPECT_EQ((p + s).compareLess(p), false);
   EXPECT_FALSE(p.compareLess(p + s).has_value());
