@@ -50,6 +50,15 @@ static LogicalResult noSizes(Operation *op, StringRef why) {
   return op->emitError() << why;
 }
 
+/// Without queries the op goes, but not if somebody wants its cache.
+static LogicalResult checkNothingLeft(Operation *op, Value present,
+                                      int64_t keyHeads) {
+  if (keyHeads == 0 || !isPresent(present) || present.use_empty())
+    return success();
+  return op->emitError("has no query left, but its keys are an output: keep at "
+                       "least one query of each group");
+}
+
 LogicalResult AttentionOp::updateForSlice(SliceUpdate &update) {
   std::string why;
   auto sizes = headSizesOf(*this, why);
@@ -64,7 +73,7 @@ LogicalResult AttentionOp::updateForSlice(SliceUpdate &update) {
     q.width = update.newSize(getQ(), 3);
   }
   if (q.heads == 0)
-    return success(); // nothing is left of it
+    return checkNothingLeft(*this, getPresentKey(), k.heads);
   if (packed || getQNumHeads()) {
     setQNumHeads(q.heads);
     setKvNumHeads(k.heads);
@@ -120,7 +129,7 @@ LogicalResult MSGroupQueryAttentionOp::updateForSlice(SliceUpdate &update) {
                : leftOf(update, getQuery(), 2, sizes->groups, width,
                         sizes->heads() * width);
   if (q.heads == 0)
-    return success();
+    return checkNothingLeft(*this, getPresentKey(), k.heads);
   setNumHeads(q.heads);
   setKvNumHeads(k.heads);
   return success();
