@@ -127,7 +127,7 @@ class Results:
         native = sorted(op for op in self.ops if op in self.seen())
         return TEXT.format(
             header=" | ".join(["cases", *COLUMNS, "refused"]), rule="|---" + "|--:" * (len(COLUMNS) + 1) + "|",
-            rows="\n".join(self.lines()), types=", ".join(sorted(set(emit.ELEMENT.values()))).replace("i1", "bool (i1)"),
+            rows="\n".join(self.lines()), types=", ".join(sorted("bool" if t == "i1" else t for t in emit.ELEMENT.values())),
             exceptions="\n".join(f"- `{case}`{'' if len(v) == 2 else f' ({v[0]})'}: {reason}"
                                  for case, (v, reason) in sorted(self.listed.items())),
             others=", ".join(f"{op} ({n})" for op, n in sorted(others.items())), ops=", ".join(native))
@@ -151,7 +151,7 @@ the constant. Floats are compared to 1e-6 (f64), 1e-5 (f32), 2e-3 (f16), 2e-2 (b
 
 Supported element types: {types}. *No tensors*: sequences and optionals. *Other operators*: not supported, the list below.
 Expansions are the function bodies that ONNX states for some operators; *refused* counts those of operator sets before 13, which
-are brought to a newer one when a file is read but not here, and of types that inference leaves open.
+are brought to a newer one when a file is read but not here, those that hold an If, and types that inference leaves open.
 A case of supported operators and types that neither passes nor is an exception fails the test, and so does an
 exception that passes.
 
