@@ -7,6 +7,8 @@
 
 #include "twist/Pipeline/Gates.h"
 
+#include "GateSites.h"
+
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/Twist/Transforms/Subnetwork.h"
 #include "twist/Pipeline/Compile.h"
@@ -16,124 +18,6 @@
 using namespace mlir;
 using namespace twist;
 using namespace twist::axes;
-
-static bool isCutByDefault(StringRef kind) {
-  return kind == "head" || kind == "kv_group" || kind == "ffn" ||
-         kind == "channel";
-}
-
-static Value stripGates(Value value) {
-  while (auto gate = value.getDefiningOp<GateOp>())
-    value = gate.getInput();
-  return value;
-}
-
-namespace {
-/// A contraction's two gated operands, and the dimension of each.
-struct Place {
-  OpOperand *data, *weight;
-  int64_t dataDim, weightDim;
-  SmallVector<GateOp> gates; ///< of the data, on dataDim
-};
-
-/// Finds sites in one function, and makes functions of what lies there.
-class Exposer {
-public:
-  Exposer(ModuleOp module, ArrayRef<std::string> kinds) : kinds(kinds) {
-    for (const AxisInfo &axis : axesOf(module))
-      axes[axis.symbol] = axis;
-  }
-  /// Of a module; its places are valid while the module is.
-  FailureOr<SmallVector<Place>> find(func::FuncOp function);
-  prune::Site describe(Place &place);
-
-private:
-  void markData(func::FuncOp function);
-  bool isWanted(const AxisInfo &axis) const {
-    return kinds.empty() ? isCutByDefault(axis.kind)
-                         : llvm::is_contained(kinds, axis.kind);
-  }
-  /// The gates on an operand that name wanted axes, if they are of one
-  /// dimension.
-  SmallVector<GateOp> gatesOn(Value value) const;
-
-  ArrayRef<std::string> kinds;
-  llvm::StringMap<AxisInfo> axes;
-  llvm::DenseSet<Value> data;
-};
-} // namespace
-
-void Exposer::markData(func::FuncOp function) {
-  data.clear();
-  for (BlockArgument argument : function.getArguments())
-    data.insert(argument);
-  for (Operation &op : function.getBody().front())
-    if (llvm::any_of(op.getOperands(),
-                     [&](Value v) { return data.contains(v); }))
-      data.insert(op.result_begin(), op.result_end());
-}
-
-SmallVector<GateOp> Exposer::gatesOn(Value value) const {
-  SmallVector<GateOp> gates;
-  for (auto gate = value.getDefiningOp<GateOp>(); gate;
-       gate = gate.getInput().getDefiningOp<GateOp>())
-    if (isWanted(axes.lookup(gate.getAxis())) &&
-        (gates.empty() || gates[0].getDim() == gate.getDim()))
-      gates.push_back(gate);
-  return gates;
-}
-
-FailureOr<SmallVector<Place>> Exposer::find(func::FuncOp function) {
-  markData(function);
-  SmallVector<Place> places;
-  for (Operation &op : function.getBody().front()) {
-    if (isa<GateOp>(op))
-      continue;
-    for (OpOperand &operand : op.getOpOperands()) {
-      SmallVector<GateOp> gates = gatesOn(operand.get());
-      if (gates.empty() || !data.contains(stripGates(operand.get())))
-        continue;
-      for (OpOperand &other : op.getOpOperands()) {
-        SmallVector<GateOp> rows = gatesOn(other.get());
-        if (rows.empty() || data.contains(stripGates(other.get())) ||
-            rows[0].getAxis() != gates[0].getAxis())
-          continue;
-        auto type = dyn_cast<RankedTensorType>(gates[0].getType());
-        if (!type || type.isDynamicDim(gates[0].getDim()))
-          return op.emitError()
-                 << "axis '" << axes[gates[0].getAxis()].name()
-                 << "' is summed over a dimension of unknown size";
-        places.push_back({&operand, &other, int64_t(gates[0].getDim()),
-                          int64_t(rows[0].getDim()), gates});
-        break;
-      }
-    }
-  }
-  if (places.empty())
-    return function.emitError("no weight is summed over units of an axis: "
-                              "there is nothing to measure");
-  return places;
-}
-
-prune::Site Exposer::describe(Place &place) {
-  prune::Site site;
-  Operation *op = place.data->getOwner();
-  if (auto name = dyn_cast<NameLoc>(op->getLoc()))
-    site.node = name.getName().str();
-  auto type = cast<RankedTensorType>(place.gates[0].getType());
-  site.width = type.getDimSize(place.dataDim);
-  auto weight = cast<RankedTensorType>(place.weight->get().getType());
-  site.isMatrix = weight.getRank() == 2 && weight.hasStaticShape();
-  for (GateOp gate : place.gates) {
-    const AxisInfo &info = axes[gate.getAxis()];
-    prune::SiteAxis axis{info.name(), info.kind, info.units, {}};
-    for (auto at : gate.getPlaces().getAsRange<PlaceAttr>())
-      axis.places.push_back(
-          {at.getOffset(), at.getOuter(), at.getUnits(), at.getInner()});
-    site.axes.push_back(std::move(axis));
-  }
-  return site;
-}
 
 /// `value` with dimension `dim` moved to place `to`.
 static Value moved(OpBuilder &builder, Value value, int64_t dim, int64_t to) {
@@ -174,17 +58,28 @@ static void setResults(func::FuncOp function, ArrayRef<Value> results,
       op.erase();
 }
 
+/// The places, or the one of this key.
+static FailureOr<SmallVector<GatePlace>>
+findPlaces(GateFinder &finder, func::FuncOp function, StringRef only) {
+  FailureOr<SmallVector<GatePlace>> places = finder.find(function);
+  if (succeeded(places) && !only.empty())
+    llvm::erase_if(*places,
+                   [&](const GatePlace &place) { return place.key != only; });
+  return places;
+}
+
 /// The weights' rows: what a program without inputs says they are.
-static LogicalResult readWeights(ModuleOp module, Exposer &exposer,
+static LogicalResult readWeights(ModuleOp module, GateFinder &finder,
+                                 StringRef only,
                                  std::vector<prune::Site> &sites) {
   OwningOpRef<ModuleOp> copy = module.clone();
   auto function = copy->lookupSymbol<func::FuncOp>("main");
-  FailureOr<SmallVector<Place>> places = exposer.find(function);
+  FailureOr<SmallVector<GatePlace>> places = findPlaces(finder, function, only);
   if (failed(places))
     return failure();
   OpBuilder builder(function.getBody().front().getTerminator());
   SmallVector<Value> results;
-  for (const Place &place : *places) {
+  for (const GatePlace &place : *places) {
     Value weight =
         moved(builder, stripGates(place.weight->get()), place.weightDim, 0);
     // An op of the model's, for what is computed with them to be f64.
@@ -208,20 +103,21 @@ static LogicalResult readWeights(ModuleOp module, Exposer &exposer,
 }
 
 FailureOr<ExposedGates> twist::exposeGates(ModuleOp module,
-                                           ArrayRef<std::string> kinds) {
+                                           ArrayRef<std::string> kinds,
+                                           StringRef only) {
   ExposedGates result;
-  Exposer exposer(module, kinds);
+  GateFinder finder(module, kinds);
   result.values = module.clone();
   auto function = result.values->lookupSymbol<func::FuncOp>("main");
   if (!function)
     return module.emitError("has no function @main");
-  FailureOr<SmallVector<Place>> places = exposer.find(function);
+  FailureOr<SmallVector<GatePlace>> places = findPlaces(finder, function, only);
   if (failed(places))
     return failure();
   OpBuilder builder(function.getBody().front().getTerminator());
   SmallVector<Value> results;
-  for (Place &place : *places) {
-    result.sites.push_back(exposer.describe(place));
+  for (GatePlace &place : *places) {
+    result.sites.push_back(finder.describe(place));
     Value value = stripGates(place.data->get());
     int64_t rank = cast<RankedTensorType>(value.getType()).getRank();
     results.push_back(moved(builder, value, place.dataDim, rank - 1));
@@ -229,7 +125,33 @@ FailureOr<ExposedGates> twist::exposeGates(ModuleOp module,
   setResults(function, results, "gate");
   GateCounts gates;
   if (failed(lowerGates(*result.values, gates)) ||
-      failed(readWeights(module, exposer, result.sites)))
+      failed(readWeights(module, finder, only, result.sites)))
     return failure();
   return result;
+}
+
+FailureOr<std::vector<CutSite>> twist::findCutSites(ModuleOp module) {
+  FailureOr<CutAxes> cuts = CutAxes::of(module);
+  auto function = module.lookupSymbol<func::FuncOp>("main");
+  if (failed(cuts) || !function)
+    return failure();
+  GateFinder finder(module, {"*"});
+  FailureOr<SmallVector<GatePlace>> places = finder.find(function);
+  if (failed(places))
+    return failure();
+  std::vector<CutSite> sites;
+  for (GatePlace &place : *places) {
+    CutSite cut{finder.describe(place), {}};
+    llvm::BitVector keep(unsigned(cut.site.width), true);
+    for (GateOp gate : place.gates)
+      if (const CutAxis *axis = cuts->find(gate.getAxis()))
+        for (auto at : gate.getPlaces().getAsRange<PlaceAttr>())
+          clearRemoved(at, *axis, keep);
+    if (keep.all())
+      continue;
+    for (unsigned i = 0; i < keep.size(); ++i)
+      cut.kept.push_back(keep.test(i));
+    sites.push_back(std::move(cut));
+  }
+  return sites;
 }

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "twist/Pipeline/Model.h"
+#include "twist/Pipeline/Corrections.h"
 
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/Twist/AxisAnalysis.h"
@@ -16,6 +17,7 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace twist;
@@ -66,6 +68,12 @@ twist::loadModelWithTicket(StringRef path, StringRef ticketPath,
   if (failed(module) ||
       (!anyWeights && failed(axes::checkModel(**module, *ticket, loc))) ||
       failed(axes::applyTicket(**module, *ticket, loc, options.evaluate)))
+    return failure();
+  if (ticket->weightsFile.empty())
+    return module;
+  SmallString<128> file(llvm::sys::path::parent_path(ticketPath));
+  llvm::sys::path::append(file, ticket->weightsFile);
+  if (failed(applyCorrections(**module, file, ticket->weightsFileSHA256, loc)))
     return failure();
   return module;
 }

@@ -76,9 +76,13 @@ public:
 
 private:
   Matrix inverseOf(ArrayRef<int64_t> features) const;
+  void compact();
 
-  std::vector<std::vector<int64_t>> groups; ///< features of each
+  /// Rows of each group's features; none of those that are gone.
+  std::vector<std::vector<int64_t>> groups;
+  std::vector<int64_t> others; ///< rows of no unit of the axis
   Matrix inverse, squares;
+  int64_t left = 0; ///< rows of groups that are not gone
 };
 } // namespace
 
@@ -100,6 +104,14 @@ Expected<Elimination> Elimination::create(const Use &use, int64_t group) {
     result.groups.push_back(std::move(features));
   }
   std::vector<double> gram = site.gram();
+  result.left = site.width;
+  std::vector<char> isUnits(site.width);
+  for (const std::vector<int64_t> &features : result.groups)
+    for (int64_t feature : features)
+      isUnits[feature] = true;
+  for (int64_t i = 0; i < site.width; ++i)
+    if (!isUnits[i])
+      result.others.push_back(i);
   Matrix h = Eigen::Map<const RowMajor>(gram.data(), site.width, site.width);
   // Constants leave only what rounding makes of them.
   std::vector<double> mean = site.mean();
@@ -145,7 +157,7 @@ double Elimination::cost(int64_t g) const {
 /// With B = (H⁻¹)_:g [(H⁻¹)_gg]⁻¹: W ← W - B W_g, H⁻¹ ← H⁻¹ - B (H⁻¹)_g:, in
 /// squares W Wᵀ on both sides.
 void Elimination::remove(int64_t g) {
-  const std::vector<int64_t> &features = groups[g];
+  const std::vector<int64_t> features = groups[g];
   int64_t size = int64_t(features.size()), width = inverse.rows();
   Matrix columns(width, size), products(width, size), block(size, size);
   for (int64_t i = 0; i < size; ++i) {
@@ -159,6 +171,32 @@ void Elimination::remove(int64_t g) {
   Matrix half = b * block / 2 - products; // symmetric: b halfᵀ + half bᵀ
   squares.noalias() += b * half.transpose();
   squares.noalias() += half * b.transpose();
+  groups[g].clear();
+  left -= size;
+  if (left < inverse.rows() * 4 / 5)
+    compact();
+}
+
+/// Drops the rows and columns of what is gone, which are zero.
+void Elimination::compact() {
+  std::vector<char> isLeft(inverse.rows());
+  groups.push_back(std::move(others));
+  for (const std::vector<int64_t> &group : groups)
+    for (int64_t row : group)
+      isLeft[row] = true;
+  std::vector<int64_t> rows, place(inverse.rows());
+  for (int64_t row = 0; row < inverse.rows(); ++row)
+    if (isLeft[row]) {
+      place[row] = int64_t(rows.size());
+      rows.push_back(row);
+    }
+  inverse = Matrix(inverse(rows, rows));
+  squares = Matrix(squares(rows, rows));
+  for (std::vector<int64_t> &group : groups)
+    for (int64_t &row : group)
+      row = place[row];
+  others = std::move(groups.back());
+  groups.pop_back();
 }
 
 Expected<std::vector<double>>

@@ -47,7 +47,8 @@ private:
   LogicalResult readModel(const json::Object &root, Ticket &ticket);
   LogicalResult readHash(const json::Object &model, StringRef key,
                          std::string &hash);
-  LogicalResult readCorrection(const json::Object &root);
+  LogicalResult readCorrection(const json::Object &root, Ticket &ticket);
+  LogicalResult readWeights(const json::Object &root, Ticket &ticket);
   LogicalResult readAxis(StringRef name, const json::Value &value,
                          TicketAxis &axis);
   LogicalResult readCount(const json::Object &object, StringRef axis,
@@ -141,7 +142,7 @@ LogicalResult Reader::readModel(const json::Object &root, Ticket &ticket) {
       succeeded(readHash(*model, "weights_sha256", ticket.weightsSHA256)));
 }
 
-LogicalResult Reader::readCorrection(const json::Object &root) {
+LogicalResult Reader::readCorrection(const json::Object &root, Ticket &ticket) {
   const json::Value *value = root.get("correction");
   if (!value)
     return success();
@@ -151,11 +152,36 @@ LogicalResult Reader::readCorrection(const json::Object &root) {
     kind = correction->getString("kind");
   if (!kind)
     return error() << "'correction' is not an object with a string 'kind'";
-  if (*kind != "none")
+  constexpr StringLiteral kKinds[] = {"none", "gain", "bias", "bias+gain",
+                                      "ls"};
+  if (!llvm::is_contained(kKinds, *kind))
     return error() << "correction '" << *kind
-                   << "' is not supported; only 'none' is";
-  if (failed(checkKeys(*correction, "'correction'", {"kind"})))
+                   << "' is not known; none, gain, bias, bias+gain and ls are";
+  ticket.correction = kind->str();
+  return checkKeys(*correction, "'correction'", {"kind"});
+}
+
+LogicalResult Reader::readWeights(const json::Object &root, Ticket &ticket) {
+  const json::Value *value = root.get("weights");
+  if (!value && ticket.correction == "none")
+    return success();
+  if (ticket.correction == "none")
+    return error() << "'weights' (changed consumers) needs a correction";
+  const json::Object *weights = value ? value->getAsObject() : nullptr;
+  std::optional<StringRef> name =
+      weights ? weights->getString("file") : std::nullopt;
+  if (!name || name->empty())
+    return error() << "correction '" << ticket.correction
+                   << "' needs 'weights' with a 'file'";
+  ticket.weightsFile = name->str();
+  if (failed(checkKeys(*weights, "'weights'", {"file", "sha256"})))
     return failure();
+  if (!weights->get("sha256"))
+    return success();
+  std::optional<StringRef> hash = weights->getString("sha256");
+  if (!hash || hash->size() != 64 || !llvm::all_of(*hash, llvm::isHexDigit))
+    return error() << "weights.sha256 is not 64 hexadecimal digits";
+  ticket.weightsFileSHA256 = hash->lower();
   return success();
 }
 
@@ -249,10 +275,10 @@ FailureOr<Ticket> Reader::read(StringRef text) {
           {"version", "model", "axes", "correction", "weights", "provenance"})))
     return failure();
   Ticket ticket;
-  if (failed(readModel(*root, ticket)) || failed(readCorrection(*root)))
+  if (failed(readModel(*root, ticket)) ||
+      failed(readCorrection(*root, ticket)) ||
+      failed(readWeights(*root, ticket)))
     return failure();
-  if (root->get("weights"))
-    return error() << "'weights' (changed consumers) needs a correction";
   if (const json::Value *provenance = root->get("provenance")) {
     if (!provenance->getAsObject())
       return error() << "'provenance' is not an object";
@@ -301,6 +327,11 @@ void twist::writeTicket(const Ticket &ticket, llvm::raw_ostream &os) {
        << (axis.site == MaskSite::Weight ? "\"weight\"}" : "\"operand\"}");
     separator = ",\n";
   }
-  os << "\n  },\n  \"correction\": {\"kind\": \"none\"},\n  \"provenance\": "
-     << json::Value(json::Object(ticket.provenance)) << "\n}\n";
+  os << "\n  },\n  \"correction\": {\"kind\": " << quoted(ticket.correction)
+     << "},\n";
+  if (!ticket.weightsFile.empty())
+    os << "  \"weights\": {\"file\": " << quoted(ticket.weightsFile)
+       << ", \"sha256\": " << quoted(ticket.weightsFileSHA256) << "},\n";
+  os << "  \"provenance\": " << json::Value(json::Object(ticket.provenance))
+     << "\n}\n";
 }

@@ -35,6 +35,7 @@ static constexpr Command commands[] = {
     {"tokenize", tokenizeMain, "make token ids of text"},
     {"eval", evalMain, "measure perplexity, or likeness to another model"},
     {"calibrate", calibrateMain, "measure what flows through the gates"},
+    {"correct", correctMain, "let what a ticket keeps make up for the rest"},
     {"bench", benchMain, "time a compiled program"},
 };
 

@@ -78,7 +78,10 @@ TEST_F(TicketTest, Refusals) {
       {R"({"version":1,"axes":{},"model":{"weights_sha256":"12"}})",
        "ticket: model.weights_sha256 is not 64 hexadecimal digits"},
       {R"({"version":1,"axes":{},"correction":{"kind":"ls"}})",
-       "ticket: correction 'ls' is not supported; only 'none' is"},
+       "ticket: correction 'ls' needs 'weights' with a 'file'"},
+      {R"({"version":1,"axes":{},"correction":{"kind":"magic"}})",
+       "ticket: correction 'magic' is not known; none, gain, bias, bias+gain "
+       "and ls are"},
       {R"({"version":1,"axes":{},"correction":"ls"})",
        "ticket: 'correction' is not an object with a string 'kind'"},
       {R"({"version":1,"axes":{},"weights":{}})",

@@ -26,11 +26,21 @@ struct ExposedGates {
   mlir::OwningOpRef<mlir::ModuleOp> values;
 };
 
-/// Sites of axes of `kinds` (empty: heads, KV groups, FFN units, channels) in a
-/// module with axes and gates, which is left as it is. Reads all weights at the
+/// Sites of axes of `kinds` (empty: heads, KV groups, FFN units, channels; "*":
+/// all) in a module with axes and gates, which is left as it is; only the one
+/// whose key is `only`, if that is not empty. Reads all weights at the
 /// sites. Errors: no site; a gated dimension of unknown size.
 mlir::FailureOr<ExposedGates> exposeGates(mlir::ModuleOp module,
-                                          llvm::ArrayRef<std::string> kinds);
+                                          llvm::ArrayRef<std::string> kinds,
+                                          llvm::StringRef only = "");
+
+/// The sites that the module's subnetwork takes features from, in graph order,
+/// without weights, and per site one entry a feature: whether it is kept.
+struct CutSite {
+  prune::Site site;
+  std::vector<char> kept;
+};
+mlir::FailureOr<std::vector<CutSite>> findCutSites(mlir::ModuleOp module);
 
 } // namespace twist
 

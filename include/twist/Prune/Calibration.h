@@ -34,6 +34,7 @@ struct SiteAxis {
 
 /// A contraction of `width` gated features with a weight, [width, columns].
 struct Site {
+  std::string key; ///< AXIS/n, for corrections; not in the file
   std::string node;
   int64_t width = 0, columns = 0;
   bool isMatrix = false; ///< columns are one output each

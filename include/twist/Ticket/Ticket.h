@@ -42,6 +42,11 @@ struct Ticket {
   std::string structureSHA256;
   std::string weightsSHA256;
   std::vector<TicketAxis> axes;
+  /// "none", or what was done to the consumers (docs/Cuts.md); then their new
+  /// weights stand in a safetensors file: its path, relative to the ticket's
+  /// folder, and its SHA-256.
+  std::string correction = "none";
+  std::string weightsFile, weightsFileSHA256;
   llvm::json::Object provenance;
 };
 

@@ -1,0 +1,62 @@
+//===- Correction.h - What the kept units do for the removed ----*- C++ -*-===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_PRUNE_CORRECTION_H
+#define TWIST_PRUNE_CORRECTION_H
+
+#include "twist/Prune/Calibration.h"
+
+namespace twist::prune {
+
+/// With x the data at a site, mu and H its mean and centred Gram matrix, W the
+/// weight's rows, S the kept features and R the others:
+///   gain       W' = a W_S, a the least squares scale (docs/Cuts.md)
+///   bias       W' = W_S, b' = mu_R W_R
+///   bias+gain  W' = a W_S, b' = mu W - a mu_S W_S
+///   ls         W' = (H_SS + l I)^-1 H_S: W, b' = mu W - mu_S W',
+///              l = 1e-3 tr(H_SS) / |S|
+enum class CorrectionKind { None, Gain, Bias, BiasGain, LeastSquares };
+std::optional<CorrectionKind> parseCorrection(llvm::StringRef name);
+llvm::StringRef correctionName(CorrectionKind kind);
+
+/// What a site's consumer computes in place of W: rows of removed features are
+/// as they were. `bias` is added to its result.
+struct CorrectedSite {
+  std::string key;
+  int64_t width = 0, columns = 0;
+  std::vector<double> weight; ///< [width, columns]
+  std::vector<double> bias;   ///< [columns]
+  double gain = 1;
+  /// Of the variance that removal takes from the result, what is left: 0 is as
+  /// before the cut, 1 as without a correction of the mean's rest.
+  double error = 0;
+};
+
+/// `kept` has one entry a feature. Errors: a weight that is no matrix; for ls
+/// fewer samples than kept features, or H_SS singular.
+llvm::Expected<CorrectedSite>
+correctSite(const Site &site, llvm::ArrayRef<char> kept, CorrectionKind kind);
+
+/// A safetensors file: KEY.weight and KEY.bias of each site, f32. Returns its
+/// SHA-256, hexadecimal.
+llvm::Expected<std::string>
+writeCorrections(llvm::StringRef path, llvm::ArrayRef<CorrectedSite> sites);
+
+/// A tensor of a safetensors file.
+struct StoredTensor {
+  std::string type; ///< "F32", …
+  std::vector<int64_t> shape;
+  uint64_t offset = 0, bytes = 0; ///< from the file's start
+};
+/// The tensors by name. Errors: no such file, not safetensors, another SHA-256
+/// than `sha256` (empty: any).
+llvm::Expected<llvm::StringMap<StoredTensor>>
+readSafetensors(llvm::StringRef path, llvm::StringRef sha256);
+
+} // namespace twist::prune
+
+#endif // TWIST_PRUNE_CORRECTION_H

@@ -1,0 +1,53 @@
+//===- GateSites.h - Where weights meet gated data --------------*- C++ -*-===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_LIB_PIPELINE_GATESITES_H
+#define TWIST_LIB_PIPELINE_GATESITES_H
+
+#include "twist/Dialect/Twist/Transforms/Subnetwork.h"
+#include "twist/Prune/Calibration.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace twist {
+
+/// A contraction's two gated operands, and the dimension of each.
+struct GatePlace {
+  mlir::OpOperand *data, *weight;
+  int64_t dataDim, weightDim;
+  llvm::SmallVector<axes::GateOp> gates; ///< of the data, on dataDim
+  std::string key; ///< the first gate's axis and a number: AXIS/0
+};
+
+/// The value under all gates.
+mlir::Value stripGates(mlir::Value value);
+
+/// Finds the places of one function, in graph order.
+class GateFinder {
+public:
+  /// `kinds` empty: those cut by default. "*": all.
+  GateFinder(mlir::ModuleOp module, llvm::ArrayRef<std::string> kinds);
+
+  mlir::FailureOr<llvm::SmallVector<GatePlace>>
+  find(mlir::func::FuncOp function);
+  prune::Site describe(GatePlace &place) const;
+
+private:
+  void markData(mlir::func::FuncOp function);
+  bool isWanted(const AxisInfo &axis) const;
+  /// The gates on an operand that name wanted axes, if they are of one
+  /// dimension.
+  llvm::SmallVector<axes::GateOp> gatesOn(mlir::Value value) const;
+
+  std::vector<std::string> kinds;
+  llvm::StringMap<AxisInfo> axes;
+  llvm::DenseSet<mlir::Value> data;
+};
+
+} // namespace twist
+
+#endif // TWIST_LIB_PIPELINE_GATESITES_H
