@@ -146,7 +146,7 @@ def wrong_compilations():
     compile_ = ["twist", "compile", "mlp.mlir", "-o", "bad", "--quiet"]
     fails("unknown processor", "unknown processor 'abacus'", *compile_, "--mcpu=abacus", leaves=["bad"])
     fails("no AVX2", "has no AVX2 and FMA", *compile_, "--mcpu=x86-64", leaves=["bad"])
-    fails("precision", "--precision is f64, f32, f16 or bf16, not 'f8'", *compile_, "--precision=f8", leaves=["bad"])
+    fails("precision", "--precision is f64 or f32, not 'f8'", *compile_, "--precision=f8", leaves=["bad"])
     fails("dim", "'--dim batch=0' is not NAME=SIZE", *compile_, "--dim=batch=0", leaves=["bad"])
     fails("no model", "nothing.mlir", "twist", "compile", "nothing.mlir", "-o", "bad", leaves=["bad"])
     fails("a ticket without a model", "a ticket needs an ONNX model", *compile_, "--ticket=t.json", leaves=["bad"])
