@@ -234,8 +234,11 @@ void onnx::relateReduction(Operation *op, Relations &relations) {
   llvm::SmallBitVector reduced(rank);
   std::optional<SmallVector<int64_t>> numbers = integersOf(axes);
   if (numbers && !numbers->empty()) {
-    for (int64_t number : *numbers)
+    for (int64_t number : *numbers) {
+      if (number < -rank || number >= rank)
+        return relations.barrierAll(op, "it has not the dimensions it reduces");
       reduced.set(fromZero(number, rank));
+    }
   } else if (numbers || isa<NoneType>(axes.getType())) {
     if (integerAttr(op, "noop_with_empty_axes") == 0)
       reduced.set();

@@ -118,8 +118,16 @@ void SliceOp::declareRelations(Relations &relations) {
   bool stepsKnown = steps || isa<NoneType>(getSteps().getType());
   if (!axesKnown)
     return relations.barrierAll(*this, "its axes are known at run time");
+  if (rankOf(getStarts()) != 1)
+    return relations.barrierAll(*this, "its starts are no list");
+  auto count = static_cast<size_t>(sizeOf(getStarts(), 0));
+  auto fits = [&](const auto &list) { return !list || list->size() == count; };
+  auto inRange = [&](int64_t axis) { return -rank <= axis && axis < rank; };
+  if (!fits(starts) || !fits(axes) || !fits(steps) ||
+      (axes ? !llvm::all_of(*axes, inRange) : count > size_t(rank)))
+    return relations.barrierAll(*this, "its starts, axes and steps do not fit");
   llvm::SmallBitVector cut(rank);
-  for (int64_t i = 0, e = sizeOf(getStarts(), 0); i < e; ++i) {
+  for (size_t i = 0; i < count; ++i) {
     int64_t dim = axes ? fromZero((*axes)[i], rank) : i;
     int64_t size = sizeOf(getData(), dim);
     int64_t step = steps ? (*steps)[i] : 1;

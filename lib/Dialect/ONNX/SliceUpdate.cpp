@@ -350,6 +350,8 @@ static SmallVector<int64_t> keptOrAll(Value value, int64_t dim,
 }
 
 LogicalResult SliceOp::updateForSlice(SliceUpdate &update) {
+  if (rankOf(getStarts()) != 1)
+    return emitError("its starts are no list");
   auto starts = constantInts(getStarts()), ends = constantInts(getEnds());
   std::optional<SmallVector<int64_t>> axes, steps;
   int64_t count = sizeOf(getStarts(), 0);
@@ -363,8 +365,16 @@ LogicalResult SliceOp::updateForSlice(SliceUpdate &update) {
     steps = constantInts(getSteps());
   if (!axes)
     return emitError("slices along axes known at run time only");
+  if (axes->size() != size_t(count) ||
+      (starts && starts->size() != axes->size()) ||
+      (ends && ends->size() != axes->size()) ||
+      (steps && steps->size() != axes->size()))
+    return emitError("its starts, ends, axes and steps do not fit");
   bool changed = false;
   for (auto [i, signedAxis] : llvm::enumerate(*axes)) {
+    int64_t rank = rankOf(getData());
+    if (signedAxis < -rank || signedAxis >= rank)
+      return emitError("slices a dimension its data does not have");
     int64_t axis = axisOf(signedAxis, getData());
     if (update.ratio(getData(), axis) == kWhole &&
         update.ratio(getOutput(), axis) == kWhole)
@@ -453,8 +463,8 @@ LogicalResult GatherOp::updateForSlice(SliceUpdate &update) {
 
 /// As many groups as there are channels for the weight's share of each.
 LogicalResult ConvOp::updateForSlice(SliceUpdate &update) {
-  if (getGroup() == 1 || (update.ratio(getX(), 1) == kWhole &&
-                          update.ratio(getW(), 1) == kWhole))
+  if (getGroup() == 1 ||
+      (update.ratio(getX(), 1) == kWhole && update.ratio(getW(), 1) == kWhole))
     return success();
   int64_t channels = update.newSize(getX(), 1);
   int64_t share = update.newSize(getW(), 1);
@@ -464,8 +474,8 @@ LogicalResult ConvOp::updateForSlice(SliceUpdate &update) {
 }
 
 LogicalResult ConvTransposeOp::updateForSlice(SliceUpdate &update) {
-  if (getGroup() == 1 || (update.ratio(getY(), 1) == kWhole &&
-                          update.ratio(getW(), 1) == kWhole))
+  if (getGroup() == 1 ||
+      (update.ratio(getY(), 1) == kWhole && update.ratio(getW(), 1) == kWhole))
     return success();
   int64_t units = update.newSize(getY(), 1);
   int64_t share = update.newSize(getW(), 1);

@@ -70,6 +70,13 @@ public:
   }
 
   LogicalResult visit(DimensionRelationsOpInterface op) {
+    // Where a rank is unknown all is barred, and so whole.
+    auto unranked = [](Type type) {
+      return !isa<RankedTensorType, NoneType>(type);
+    };
+    if (llvm::any_of(op->getOperandTypes(), unranked) ||
+        llvm::any_of(op->getResultTypes(), unranked))
+      return success();
     at.setInsertionPoint(op);
     return op.updateForSlice(*this);
   }
