@@ -1,0 +1,41 @@
+//===- Step.h - Training steps from ONNX models -----------------*- C++ -*-===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_PIPELINE_STEP_H
+#define TWIST_PIPELINE_STEP_H
+
+#include "twist/Train/CompiledStep.h"
+
+#include <functional>
+
+namespace twist {
+
+struct StepCompilerOptions {
+  /// Kinds of axes; empty: heads (KV groups), FFN units, channels; "*": all;
+  /// "none".
+  std::vector<std::string> kinds;
+  /// Globs on names of parameters that are trained, or not, whatever they are.
+  std::vector<std::string> train, freeze;
+  /// A gain per axis, a parameter "gain:AXIS".
+  bool gains = false;
+  /// Dropout at the axes' gates.
+  bool dropout = false;
+  /// State pairs `past=present` as in `twist slice`.
+  std::vector<std::string> state;
+  std::string cpu = "native";
+  /// Told stages of compilation.
+  std::function<void(llvm::StringRef)> progress;
+};
+
+/// Takes an inference export as it is: twist-prepare-training makes a training
+/// graph of it. Errors name the model's node.
+llvm::Expected<std::unique_ptr<train::StepCompiler>>
+makeStepCompiler(llvm::StringRef modelPath, const StepCompilerOptions &options);
+
+} // namespace twist
+
+#endif // TWIST_PIPELINE_STEP_H
