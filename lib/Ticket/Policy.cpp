@@ -12,7 +12,6 @@
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
-#include "llvm/ADT/StringSwitch.h"
 
 #include <cmath>
 #include <numeric>
@@ -47,19 +46,6 @@ bool twist::needsScores(TicketPolicy policy) {
 /// Kinds whose units are single features, cut in groups and rounded.
 static bool isFine(StringRef kind) {
   return kind == "ffn" || kind == "channel";
-}
-
-/// The family's number in the generator's counter: part of what a seed means.
-static uint32_t familyOf(StringRef kind) {
-  return llvm::StringSwitch<uint32_t>(kind)
-      .Case("head", 0)
-      .Case("ffn", 1)
-      .Case("channel", 2)
-      .Case("kv_group", 3)
-      .Case("query", 4)
-      .Case("qk", 5)
-      .Case("v", 6)
-      .Default(7);
 }
 
 static bool isWanted(const AxisInfo &axis, const PolicyOptions &options) {
@@ -108,7 +94,7 @@ static FailureOr<std::vector<int64_t>> choose(const PolicyRow &row,
     return largest(row, count, scores);
   if (options.policy == TicketPolicy::Random) {
     PhiloxStream stream(options.seed, /*round=*/0, uint32_t(row.axis.index),
-                        familyOf(row.axis.kind));
+                        familyNumber(row.axis.kind));
     return shuffledPrefix(stream, groups, count);
   }
   std::vector<int64_t> order(count);

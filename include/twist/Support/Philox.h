@@ -17,6 +17,7 @@
 #include <array>
 #include <cstdint>
 #include <numeric>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -67,6 +68,17 @@ private:
   PhiloxKey key;
   PhiloxCounter counter;
 };
+
+/// The number of a kind of axes in the generator's counter: part of what a seed
+/// means.
+inline uint32_t familyNumber(std::string_view kind) {
+  constexpr std::string_view kinds[] = {"head",  "ffn", "channel", "kv_group",
+                                        "query", "qk",  "v"};
+  uint32_t number = 0;
+  while (number < std::size(kinds) && kinds[number] != kind)
+    ++number;
+  return number;
+}
 
 /// The first `count` places of a Fisher-Yates shuffle of 0 … size-1, so that a
 /// smaller count gives a prefix: subsets of one stream are nested.
