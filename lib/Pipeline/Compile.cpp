@@ -98,6 +98,29 @@ static LogicalResult runPasses(ModuleOp module, const CompileOptions &options,
   return pm.run(module);
 }
 
+/// "f32", or "f64, f32": the floating-point types that a program computes in.
+static std::string describePrecision(ModuleOp module,
+                                     const CompileOptions &options) {
+  if (!options.precision.empty())
+    return options.precision;
+  SmallVector<Type> types;
+  module.walk([&](Operation *op) {
+    for (Type type : op->getResultTypes())
+      if (Type element = getElementTypeOrSelf(type);
+          isa<FloatType>(element) && !llvm::is_contained(types, element))
+        types.push_back(element);
+  });
+  llvm::sort(types, [](Type a, Type b) {
+    // Both 16-bit types: by name.
+    return std::pair(-int(a.getIntOrFloatBitWidth()), isa<Float16Type>(a)) <
+           std::pair(-int(b.getIntOrFloatBitWidth()), isa<Float16Type>(b));
+  });
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  llvm::interleaveComma(types, os);
+  return text;
+}
+
 //===----------------------------------------------------------------------===//
 // Files
 //===----------------------------------------------------------------------===//
@@ -226,7 +249,9 @@ static LogicalResult addProgram(Artefact &artefact, ModuleOp module,
 }
 
 LogicalResult twist::compileToFiles(ModuleOp module,
-                                    const CompileOptions &options) {
+                                    const CompileOptions &given) {
+  CompileOptions options = given;
+  options.card["precision"] = describePrecision(module, given);
   FailureOr<object::Target> target =
       object::createTarget(options.cpu, module.getLoc());
   if (failed(target))

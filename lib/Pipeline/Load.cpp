@@ -8,6 +8,7 @@
 #include "twist/Pipeline/Load.h"
 
 #include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Dialect/Twist/Transforms/Fingerprint.h"
 #include "twist/Dialect/Twist/Transforms/Slice.h"
 #include "twist/Dialect/Weights/Weights.h"
 #include "twist/Pipeline/Compile.h"
@@ -73,6 +74,16 @@ static llvm::json::Object describeTicket(StringRef path) {
   return result;
 }
 
+/// The hashes of the model as they were recorded, if they were.
+static void describeModel(ModuleOp module, llvm::json::Object &card) {
+  Ticket stamp;
+  axes::stampModel(module, stamp);
+  if (!stamp.weightsSHA256.empty())
+    card["model"] =
+        llvm::json::Object{{"structure_sha256", stamp.structureSHA256},
+                           {"weights_sha256", stamp.weightsSHA256}};
+}
+
 static llvm::json::Array describeProofs(ArrayRef<proof::Verdict> verdicts) {
   llvm::json::Array result;
   for (const proof::Verdict &verdict : verdicts)
@@ -123,6 +134,7 @@ static Loaded loadSliced(StringRef path, MLIRContext *context,
   axes::SliceReport report;
   if (failed(described) || failed(sliceModel(**module, slice, report)))
     return failure();
+  describeModel(*gated, card);
   card["axes"] = std::move(*described);
   card["ticket"] = describeTicket(options.ticket);
   card["dense_parameters"] = report.elementsBefore;

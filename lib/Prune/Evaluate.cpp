@@ -7,6 +7,8 @@
 
 #include "twist/Prune/Evaluate.h"
 
+#include "twist/Runtime/Tools.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -27,16 +29,14 @@ double Perplexity::bitsPerByte() const {
 }
 
 static double elementAt(const Array &array, int64_t i) {
-  return array.type == TWIST_F64
-             ? reinterpret_cast<const double *>(array.data.data())[i]
-             : reinterpret_cast<const float *>(array.data.data())[i];
+  return twist_load_float(array.data.data(), array.type, i);
 }
 
 Expected<std::vector<double>> twist::prune::toDoubles(const Array &array) {
-  if (array.type != TWIST_F32 && array.type != TWIST_F64)
+  if (!isFloat(array.type))
     return createStringError(StringRef("elements of type ") +
                              twist_type_name(array.type) +
-                             " are not read here, only f32 and f64");
+                             " are no floating-point numbers");
   std::vector<double> values(array.size());
   for (auto [i, value] : llvm::enumerate(values))
     value = elementAt(array, int64_t(i));
@@ -44,7 +44,7 @@ Expected<std::vector<double>> twist::prune::toDoubles(const Array &array) {
 }
 
 static bool isRead(const twist_tensor_info *info) {
-  return info->type == TWIST_F32 || info->type == TWIST_F64;
+  return isFloat(static_cast<twist_type>(info->type));
 }
 
 static Expected<size_t> findOutput(const twist_program *program,
@@ -54,11 +54,13 @@ static Expected<size_t> findOutput(const twist_program *program,
     if (name.empty() ? isRead(info) : info->name == name) {
       if (isRead(info))
         return i;
-      return createStringError("output '" + name + "' is not f32 or f64");
+      return createStringError("output '" + name +
+                               "' holds no floating-point numbers");
     }
   }
   if (name.empty())
-    return createStringError("the model has no output of f32 or f64");
+    return createStringError(
+        "the model has no output of floating-point numbers");
   return createStringError("the model has no output '" + name + "'");
 }
 
@@ -80,8 +82,8 @@ static Expected<size_t> findLogits(const twist_program *program,
     found = i;
   }
   if (!found)
-    return createStringError("no output can be logits: f32 or f64, [batch, "
-                             "sequence, tokens]");
+    return createStringError("no output can be logits: floating-point numbers, "
+                             "[batch, sequence, tokens]");
   return *found;
 }
 

@@ -30,21 +30,12 @@ int64_t Array::size() const {
   return count;
 }
 
-static bool isFloat(twist_type type) {
+bool twist::prune::isFloat(twist_type type) {
   return type >= TWIST_F64 && type <= TWIST_BF16;
 }
 
 static void store(Array &array, int64_t at, int64_t value) {
-  size_t width = twist_type_size(array.type);
-  char *to = array.data.data() + at * width;
-  float single = float(value);
-  double wide = double(value);
-  if (array.type == TWIST_F32)
-    std::memcpy(to, &single, width);
-  else if (array.type == TWIST_F64)
-    std::memcpy(to, &wide, width);
-  else
-    std::memcpy(to, &value, width);
+  twist_store_integer(array.data.data(), array.type, at, value);
 }
 
 static Expected<Array> readNpy(StringRef path) {

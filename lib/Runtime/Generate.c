@@ -260,9 +260,9 @@ static twist_status find_ids(generator *g, twist_error *error) {
 static twist_status check_logits(const generator *g, twist_error *error) {
   const twist_tensor_info *info =
       twist_program_output(g->program, (size_t)g->logits);
-  if (info->type != TWIST_F32 && info->type != TWIST_F64)
+  if (!is_float(info))
     return twist_fail(error, TWIST_ERROR_ARGUMENT,
-                      "logits '%s' are %s: generate reads f32 and f64",
+                      "logits '%s' are %s, no floating-point numbers",
                       info->name, twist_type_name((twist_type)info->type));
   return TWIST_OK;
 }
@@ -286,25 +286,6 @@ static void shape_inputs(generator *g, int64_t past, int64_t fresh) {
   }
 }
 
-static void store(void *data, int type, int64_t at, int64_t value) {
-  switch (type) {
-  case TWIST_I64:
-    ((int64_t *)data)[at] = value;
-    break;
-  case TWIST_I32:
-    ((int32_t *)data)[at] = (int32_t)value;
-    break;
-  case TWIST_F32:
-    ((float *)data)[at] = (float)value;
-    break;
-  case TWIST_F64:
-    ((double *)data)[at] = (double)value;
-    break;
-  default:
-    ((char *)data)[at] = (char)value;
-  }
-}
-
 static void fill_inputs(generator *g, int64_t past, int64_t fresh) {
   int roles[3] = {g->ids, g->positions, g->mask};
   for (int role = 0; role < 3; ++role) {
@@ -314,11 +295,11 @@ static void fill_inputs(generator *g, int64_t past, int64_t fresh) {
     const twist_tensor_info *info = twist_program_input(g->program, (size_t)i);
     int64_t count = g->dims[i][info->rank - 1];
     for (int64_t k = 0; k < count; ++k)
-      store(g->buffers[i].data, info->type, k,
-            role == 2   ? 1
-            : role == 1 ? past + k
-            : k < fresh ? g->tokens[past + k]
-                        : 0);
+      twist_store_integer(g->buffers[i].data, (twist_type)info->type, k,
+                          role == 2   ? 1
+                          : role == 1 ? past + k
+                          : k < fresh ? g->tokens[past + k]
+                                      : 0);
   }
 }
 
@@ -364,14 +345,11 @@ static int64_t best_id(const generator *g) {
   const void *data = g->buffers[inputs + (size_t)g->logits].data;
   int64_t width = dims[info->rank - 1], best = 0;
   int64_t first = twist_element_count(dims, info->rank) - width;
-  for (int64_t i = 1; i < width; ++i) {
-    double a = info->type == TWIST_F32 ? ((const float *)data)[first + i]
-                                       : ((const double *)data)[first + i];
-    double b = info->type == TWIST_F32 ? ((const float *)data)[first + best]
-                                       : ((const double *)data)[first + best];
-    if (a > b)
+  twist_type type = (twist_type)info->type;
+  for (int64_t i = 1; i < width; ++i)
+    if (twist_load_float(data, type, first + i) >
+        twist_load_float(data, type, first + best))
       best = i;
-  }
   return best;
 }
 

@@ -59,40 +59,47 @@ def run_ort(model, feeds, optimise=True):
     return dict(zip([o.name for o in s.get_outputs()], s.run(None, feeds)))
 
 
-def _double_tensor(tensor):
-    if tensor.data_type in FLOATS:
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
+def to_precision(model, target):
+    """The same model with every float16, bfloat16, float32 and float64 as `target`, a TensorProto type."""
+    dtype, floats = onnx.helper.tensor_dtype_to_np_dtype(target), FLOATS | {TensorProto.DOUBLE}
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
 
-
-def to_double(model):
-    """The same model with every float16, bfloat16 and float32 as float64."""
-    double = onnx.ModelProto()
-    double.CopyFrom(model)
+    def convert(tensor):
+        if tensor.data_type in floats:
+            with np.errstate(over="ignore"):  # a mask's "very negative" becomes infinite
+                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(dtype), tensor.name))
 
     def graph(g):
         for tensor in g.initializer:
-            _double_tensor(tensor)
+            convert(tensor)
         for value in [*g.input, *g.output, *g.value_info]:
-            if value.type.tensor_type.elem_type in FLOATS:
-                value.type.tensor_type.elem_type = TensorProto.DOUBLE
+            if value.type.tensor_type.elem_type in floats:
+                value.type.tensor_type.elem_type = target
         for node in g.node:
             for attribute in node.attribute:
                 if attribute.HasField("t"):
-                    _double_tensor(attribute.t)
+                    convert(attribute.t)
                 if attribute.HasField("g"):
                     graph(attribute.g)
-                if node.op_type == "Cast" and attribute.name == "to" and attribute.i in FLOATS:
-                    attribute.i = TensorProto.DOUBLE
+                if node.op_type == "Cast" and attribute.name == "to" and attribute.i in floats:
+                    attribute.i = target
 
-    graph(double.graph)
-    return double
+    graph(result.graph)
+    return result
+
+
+def run_precision(model, feeds, target):
+    """Outputs by name of the model with all floats of one type (onnx's own evaluator; slow, for small inputs)."""
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(target)
+    feeds = {k: v.astype(dtype) if v.dtype.kind == "f" else v for k, v in feeds.items()}
+    evaluator = ReferenceEvaluator(to_precision(model, target))
+    return dict(zip(evaluator.output_names, evaluator.run(None, feeds)))
 
 
 def run_double(model, feeds):
-    """Outputs by name of the model in f64 (onnx's own evaluator; slow, for small inputs)."""
-    feeds = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in feeds.items()}
-    evaluator = ReferenceEvaluator(to_double(model))
-    return dict(zip(evaluator.output_names, evaluator.run(None, feeds)))
+    """Outputs by name of the model in f64."""
+    return run_precision(model, feeds, TensorProto.DOUBLE)
 
 
 @dataclass

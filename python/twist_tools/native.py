@@ -3,11 +3,11 @@ import ctypes as c
 import glob
 import os
 
+import ml_dtypes  # comes with onnx
 import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ABI = 1
-TYPES = {1: np.float64, 2: np.float32, 3: np.float16, 5: np.int64, 6: np.int32, 7: np.int16, 8: np.int8,
+TYPES = {1: np.float64, 2: np.float32, 3: np.float16, 4: ml_dtypes.bfloat16, 5: np.int64, 6: np.int32, 7: np.int16, 8: np.int8,
          9: np.uint64, 10: np.uint32, 11: np.uint16, 12: np.uint8, 13: np.bool_}
 
 

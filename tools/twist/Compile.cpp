@@ -76,7 +76,7 @@ int twist::tools::compileMain(int argc, char **argv) {
   StateOption state(category);
   DimOption dims(category);
   cl::opt<std::string> precision(
-      "precision", cl::value_desc("f64|f32"),
+      "precision", cl::value_desc("f64|f32|f16|bf16"),
       cl::desc("Type of all floating-point tensors (default: the model's)"),
       cl::cat(category));
   cl::opt<std::string> cpu("mcpu", cl::value_desc("CPU"), cl::init("native"),
@@ -117,9 +117,10 @@ int twist::tools::compileMain(int argc, char **argv) {
     llvm::errs() << "error: --verify needs a ticket\n";
     return 1;
   }
-  if (!precision.empty() && precision != "f32" && precision != "f64") {
-    llvm::errs() << "error: --precision is f64 or f32, not '" << precision
-                 << "'\n";
+  if (!precision.empty() &&
+      !llvm::is_contained({"f64", "f32", "f16", "bf16"}, precision)) {
+    llvm::errs() << "error: --precision is f64, f32, f16 or bf16, not '"
+                 << precision << "'\n";
     return 1;
   }
   if (!dims.parse(options.dims))

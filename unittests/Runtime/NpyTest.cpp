@@ -9,11 +9,12 @@
 
 #include "gtest/gtest.h"
 
+#include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <string>
 #include <sys/resource.h>
-#include <csignal>
 #include <unistd.h>
 
 namespace {
@@ -93,7 +94,8 @@ TEST_F(Npy, RefusesOtherFiles) {
   EXPECT_EQ(read(), TWIST_ERROR_FORMAT);
   EXPECT_TRUE(says("a shape that cannot be read"));
   write("{'descr': '<f8', 'fortran_order': False, "
-        "'shape': (4611686018427387904, 4), }", 8);
+        "'shape': (4611686018427387904, 4), }",
+        8);
   EXPECT_EQ(read(), TWIST_ERROR_MEMORY);
   std::FILE *file = std::fopen(path.c_str(), "wb");
   std::fputs("PK", file);
@@ -122,4 +124,31 @@ TEST_F(Npy, LeavesNothingBehindOnAFullDisk) {
   EXPECT_NE(::access(path.c_str(), F_OK), 0);
   EXPECT_EQ(twist_npy_write("/nowhere/x.npy", &out, &error), TWIST_ERROR_FILE);
   twist_array_free(&out);
+}
+
+TEST(Elements, SixteenBitFloats) {
+  for (int bits = 0; bits < 0x10000; ++bits) {
+    uint16_t stored = uint16_t(bits);
+    _Float16 half;
+    std::memcpy(&half, &stored, sizeof(half));
+    double value = twist_load_float(&stored, TWIST_F16, 0);
+    EXPECT_TRUE(value == double(half) || (value != value && half != half))
+        << bits;
+  }
+  for (int64_t value = -70000; value <= 70000; value += 3) {
+    _Float16 want = _Float16(double(value)), got;
+    twist_store_integer(&got, TWIST_F16, 0, value);
+    EXPECT_EQ(std::memcmp(&got, &want, sizeof(got)), 0) << value;
+    // Eight bits of fraction, the hidden one too: the nearest, ties to even.
+    uint16_t stored[2];
+    twist_store_integer(stored, TWIST_BF16, 1, value);
+    double rounded = twist_load_float(stored, TWIST_BF16, 1);
+    int exponent;
+    std::frexp(double(value), &exponent);
+    double step = std::ldexp(1.0, exponent - 8);
+    EXPECT_EQ(rounded, std::rint(double(value) / step) * step) << value;
+  }
+  int64_t integer = -1;
+  twist_store_integer(&integer, TWIST_I32, 0, 7);
+  EXPECT_EQ(integer, int64_t(0xffffffff00000007));
 }

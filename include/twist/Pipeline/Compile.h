@@ -32,7 +32,8 @@ enum class EmitKind {
 struct CompileOptions {
   /// A processor by LLVM's name, or this machine's.
   std::string cpu = "native";
-  /// "f64" or "f32": the type of all floating-point tensors; "": the model's.
+  /// "f64", "f32", "f16" or "bf16": the type of all floating-point tensors (sums
+  /// of f16 and bf16 are in f32); "": the model's.
   std::string precision;
   /// Sizes for symbolic dimensions of a model: {"batch", 1}.
   std::vector<std::pair<std::string, int64_t>> dims;

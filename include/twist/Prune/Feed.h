@@ -28,6 +28,9 @@ struct Array {
   int64_t size() const;
 };
 
+/// Whether elements are floating-point numbers.
+bool isFloat(twist_type type);
+
 /// What an input of the model is for.
 enum class Role {
   Ids,       ///< token ids, [batch, sequence]

@@ -25,6 +25,12 @@ typedef struct twist_array {
   void *data; /* 64-byte aligned */
 } twist_array;
 
+/* An element of floats, of 16 bits too; NaN for other types. */
+double twist_load_float(const void *data, twist_type type, int64_t at);
+/* Writes an integer as an element of any type, rounded to nearest even. */
+void twist_store_integer(void *data, twist_type type, int64_t at,
+                         int64_t value);
+
 /* Gives `array` memory for its type, rank and dims, zeroed. */
 twist_status twist_array_allocate(twist_array *array, twist_error *error);
 void twist_array_free(twist_array *array);

@@ -146,7 +146,7 @@ def wrong_compilations():
     compile_ = ["twist", "compile", "mlp.mlir", "-o", "bad", "--quiet"]
     fails("unknown processor", "unknown processor 'abacus'", *compile_, "--mcpu=abacus", leaves=["bad"])
     fails("no AVX2", "has no AVX2 and FMA", *compile_, "--mcpu=x86-64", leaves=["bad"])
-    fails("precision", "--precision is f64 or f32, not 'f8'", *compile_, "--precision=f8", leaves=["bad"])
+    fails("precision", "--precision is f64, f32, f16 or bf16, not 'f8'", *compile_, "--precision=f8", leaves=["bad"])
     fails("dim", "'--dim batch=0' is not NAME=SIZE", *compile_, "--dim=batch=0", leaves=["bad"])
     fails("no model", "nothing.mlir", "twist", "compile", "nothing.mlir", "-o", "bad", leaves=["bad"])
     fails("a ticket without a model", "a ticket needs an ONNX model", *compile_, "--ticket=t.json", leaves=["bad"])
@@ -215,7 +215,7 @@ def wrong_artefacts():
     weights("no header", "no room for its header", data[:10])
     weights("bad magic", "bad magic", b"X" + data[1:])
     weights("format of weights", "has weights format 2", data[:8] + b"\2" + data[9:])
-    weights("other weights", "holds the weights of another program", data[:40] + b"\0\0" + data[42:])
+    weights("other weights", "holds the weights of another program", data[:40] + bytes([data[40] ^ 1]) + data[41:])
     os.remove("broken.weights")
     fails("no weights", "cannot open './broken.weights'", *go)
     shutil.copy("mlp.weights", "broken.weights")
@@ -251,7 +251,7 @@ def wrong_artefacts():
     for place in range(64, len(code) - 48, len(code) // 20):
         damaged(f"byte {place} of the code altered", "'./broken.so' is damaged: it does not have the hash",
                 code[:place] + bytes([code[place] ^ 0x10]) + code[place + 1:])
-    damaged("another length in the seal", "is damaged", code[:-40] + b"\0" + code[-39:])
+    damaged("another length in the seal", "is damaged", code[:-40] + bytes([code[-40] ^ 1]) + code[-39:])
     succeeds("compile for another machine", "twist", "compile", "mlp.mlir", "-o", "broken", "--mcpu=bdver4", "--quiet")
     fails("missing instructions", "needs 'fma4': this machine has no such instructions", *go)
 

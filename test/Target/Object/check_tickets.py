@@ -50,11 +50,12 @@ def main(folder):
     card = json.load(open("cut.card.json"))
     assert card["parameters"] == 8 * 8 + 8 + 8 * 4 and card["dense_parameters"] == 8 * 16 + 16 + 16 * 4, card
     assert [(a["units"], a["kept"]) for a in card["axes"].values()] == [(16, 8)], card
-    assert len(card["ticket"]["sha256"]) == 64
+    assert len(card["ticket"]["sha256"]) == 64 and card["precision"] == "f32"
+    assert card["model"] == json.load(open("t.json"))["model"], card["model"]
     assert {p["proof"] for p in card["proofs"]} == {"poison", "equal f64", "equal f32", "acts"}, card["proofs"]
     assert all(p["holds"] for p in card["proofs"])
     double = json.load(open("double.card.json"))
-    assert double["inputs"] == [{"name": "x", "type": "f64", "dims": [3, 8]}], double
+    assert double["inputs"] == [{"name": "x", "type": "f64", "dims": [3, 8]}] and double["precision"] == "f64", double
 
     compile_ = ["twist", "compile", "mlp.onnx", "-o", "bad"]
     run(*compile_, "--ticket=none.json", error="none.json: error: cannot read ticket")
