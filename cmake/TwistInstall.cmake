@@ -26,6 +26,10 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/twist DESTINATION include
 install(DIRECTORY ${CMAKE_BINARY_DIR}/include/twist DESTINATION include
   FILES_MATCHING PATTERN "*.inc" PATTERN "CMakeFiles" EXCLUDE)
 
+# Proofs of models without a lowering run in it.
+configure_file(python/twist_tools/run_onnx.py ${CMAKE_BINARY_DIR}/share/twist/run_onnx.py COPYONLY)
+install(FILES python/twist_tools/run_onnx.py DESTINATION share/twist)
+
 set(twist_package lib/cmake/twist)
 install(EXPORT TwistTargets NAMESPACE Twist:: DESTINATION ${twist_package})
 configure_package_config_file(cmake/TwistConfig.cmake.in

@@ -33,8 +33,9 @@ def gtest(binary, pattern):
     name = os.path.basename(binary)
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         command = [binary, f"--gtest_output=json:{report.name}", "--gtest_brief=1"]
+        python = os.path.join(os.path.dirname(LIT), "python")  # it has onnxruntime
         run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             errors="replace")
+                             errors="replace", env={"TWIST_PYTHON": python, **os.environ})
         try:
             with open(report.name, encoding="utf-8") as file:
                 suites = json.load(file).get("testsuites", [])

@@ -7,6 +7,8 @@
 
 #include "twist/Pipeline/Compile.h"
 
+#include "Installed.h"
+
 #include "twist/Codegen/CPU/Program/Passes.h"
 #include "twist/Conversion/ONNXToLinalg/ONNXToLinalg.h"
 #include "twist/Dialect/ONNX/ONNX.h"
@@ -18,9 +20,6 @@
 #include "twist/Target/Object/Object.h"
 
 #include "mlir/Pass/PassManager.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
-#include "llvm/Support/Program.h"
 
 using namespace mlir;
 using namespace twist;
@@ -62,6 +61,18 @@ static void recordElementTypes(ModuleOp module) {
       main.setResultAttr(index, "onnx.type", attr);
 }
 
+static void addPreflight(OpPassManager &pm) {
+  pm.addPass(onnx::createONNXDecomposeFused());
+  pm.addPass(onnx::createPreflightPass(onnx::Purpose::Compile, hasLowering));
+}
+
+LogicalResult twist::checkCompilable(ModuleOp module) {
+  OwningOpRef<ModuleOp> copy = module.clone();
+  PassManager pm(module.getContext());
+  addPreflight(pm);
+  return pm.run(*copy);
+}
+
 static void addModelPasses(OpPassManager &pm, const CompileOptions &options) {
   if (!options.dims.empty()) {
     onnx::ONNXBindDimsOptions bind;
@@ -76,8 +87,7 @@ static void addModelPasses(OpPassManager &pm, const CompileOptions &options) {
     precision.precision = options.precision;
     pm.addPass(onnx::createONNXSetPrecision(precision));
   }
-  pm.addPass(onnx::createONNXDecomposeFused());
-  pm.addPass(onnx::createPreflightPass(onnx::Purpose::Compile, hasLowering));
+  addPreflight(pm);
   pm.addPass(createConvertONNXToLinalgPass());
   // arith, func, linalg, math, nn, scf, tensor, weights
 }
@@ -164,18 +174,6 @@ private:
 };
 } // namespace
 
-/// The archive that executables are linked with: beside this program, as built
-/// or as installed.
-static FailureOr<std::string> findRuntime(Location loc) {
-  std::string self = llvm::sys::fs::getMainExecutable(nullptr, nullptr);
-  SmallString<128> path(
-      llvm::sys::path::parent_path(llvm::sys::path::parent_path(self)));
-  llvm::sys::path::append(path, "lib", "libTwistRuntimeStatic.a");
-  if (llvm::sys::fs::exists(path))
-    return path.str().str();
-  return emitError(loc) << "cannot find the runtime's archive '" << path << "'";
-}
-
 /// The code's file: the object itself, or what it is linked into.
 static LogicalResult addCode(Artefact &artefact, ArrayRef<char> code,
                              const CompileOptions &options, Location loc) {
@@ -193,7 +191,8 @@ static LogicalResult addCode(Artefact &artefact, ArrayRef<char> code,
     return failure();
   if (!executable)
     return object::linkSharedObject(object->temporaryPath(), *output, loc);
-  FailureOr<std::string> runtime = findRuntime(loc);
+  FailureOr<std::string> runtime =
+      findInstalled("lib/libTwistRuntimeStatic.a", loc);
   if (failed(runtime))
     return failure();
   return object::linkExecutable(object->temporaryPath(), *runtime, *output,

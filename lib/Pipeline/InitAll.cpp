@@ -1,4 +1,5 @@
-//===- InitAll.cpp - Every dialect and pass of the project ------------------===//
+//===- InitAll.cpp - Every dialect and pass of the project
+//------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -29,8 +30,8 @@
 void twist::registerAllDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
-  registry.insert<axes::TwistDialect, cpu::CPUDialect, nn::NNDialect, onnx::ONNXDialect,
-                  weights::WeightsDialect>();
+  registry.insert<axes::TwistDialect, cpu::CPUDialect, nn::NNDialect,
+                  onnx::ONNXDialect, weights::WeightsDialect>();
   cpu::registerKernelBufferization(registry);
   nn::registerBufferizableOpInterfaceExternalModels(registry);
 }

@@ -105,14 +105,19 @@ static LogicalResult prove(ModuleOp gated, ModuleOp sliced,
   proof::InputOptions inputs;
   for (const auto &[name, size] : options.dims)
     inputs.dims[name] = size;
+  // What can't be compiled needs no proof.
+  if (failed(checkCompilable(sliced)))
+    return failure();
+  FailureOr<proof::Engine> engine = chooseEngine(gated, sliced);
+  if (failed(engine))
+    return failure();
   FailureOr<std::vector<proof::Verdict>> verdicts =
-      proveSlice(gated, sliced, slice, report, inputs, nativeCompiler());
+      proveSlice(gated, sliced, slice, report, inputs, *engine);
   if (failed(verdicts))
     return failure();
-  for (const proof::Verdict &verdict : *verdicts)
-    if (!verdict.holds)
-      return gated.emitError()
-             << "the proof '" << verdict.proof << "' fails: " << verdict.why;
+  if (failed(proof::require(*verdicts, gated.getLoc())))
+    return failure();
+  card["proved_on"] = engine->name;
   card["proofs"] = describeProofs(*verdicts);
   return success();
 }

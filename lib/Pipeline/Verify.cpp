@@ -1,4 +1,4 @@
-//===- Verify.cpp - The proofs, on compiled programs ----------------------===//
+//===- Verify.cpp - The proofs, and what runs them ------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -15,75 +15,39 @@
 using namespace mlir;
 using namespace twist;
 
-namespace {
-/// A type of the runtime and MLIR's.
-struct TypePair {
-  twist_type runtime;
-  Type type;
-};
-} // namespace
-
-static SmallVector<TypePair> typePairs(MLIRContext *context) {
-  Builder b(context);
-  auto integer = [&](unsigned width, bool isUnsigned) -> Type {
-    return IntegerType::get(context, width,
-                            isUnsigned ? IntegerType::Unsigned
-                                       : IntegerType::Signless);
-  };
-  return {{TWIST_F64, b.getF64Type()},     {TWIST_F32, b.getF32Type()},
-          {TWIST_F16, b.getF16Type()},     {TWIST_BF16, b.getBF16Type()},
-          {TWIST_I64, integer(64, false)}, {TWIST_I32, integer(32, false)},
-          {TWIST_I16, integer(16, false)}, {TWIST_I8, integer(8, false)},
-          {TWIST_U64, integer(64, true)},  {TWIST_U32, integer(32, true)},
-          {TWIST_U16, integer(16, true)},  {TWIST_U8, integer(8, true)},
-          {TWIST_BOOL, integer(1, false)}};
-}
-
-static FailureOr<std::vector<proof::HostTensor>>
-runNative(const CompiledProgram &program, ArrayRef<proof::HostTensor> inputs,
-          Location loc) {
-  SmallVector<TypePair> types = typePairs(loc.getContext());
-  std::vector<HostTensor> given;
-  for (const proof::HostTensor &input : inputs) {
-    auto *pair = llvm::find_if(
-        types, [&](TypePair p) { return p.type == input.elementType; });
-    if (pair == types.end())
-      return emitError(loc)
-             << "input '" << input.name << "' has no type of the runtime";
-    given.push_back({pair->runtime, input.shape, input.bytes});
-  }
-  FailureOr<std::vector<HostTensor>> outputs = program.run(given, loc);
-  if (failed(outputs))
-    return failure();
-  std::vector<proof::HostTensor> results;
-  for (auto [i, output] : llvm::enumerate(*outputs)) {
-    auto *pair = llvm::find_if(
-        types, [&](TypePair p) { return p.runtime == output.type; });
-    results.push_back({twist_program_output(program.get(), i)->name, pair->type,
-                       output.dims, std::move(output.data)});
-  }
-  return results;
-}
-
-static FailureOr<proof::Program> compileNative(ModuleOp module, bool asDouble) {
-  CompileOptions options;
-  options.precision = asDouble ? "f64" : "";
-  FailureOr<CompiledProgram> compiled = compileInProcess(module, options);
-  if (failed(compiled))
-    return failure();
-  auto program = std::make_shared<CompiledProgram>(std::move(*compiled));
-  return proof::Program(
-      [program, loc = module.getLoc()](ArrayRef<proof::HostTensor> inputs) {
-        return runNative(*program, inputs, loc);
+/// Why a model can't be compiled: its first obstacle.
+static std::optional<std::pair<Location, std::string>>
+findObstacle(ModuleOp module) {
+  std::optional<std::pair<Location, std::string>> found;
+  ScopedDiagnosticHandler handler(
+      module.getContext(), [&](Diagnostic &diagnostic) {
+        if (!found && diagnostic.getSeverity() == DiagnosticSeverity::Error)
+          found.emplace(diagnostic.getLocation(), diagnostic.str());
+        return success();
       });
+  OwningOpRef<ModuleOp> copy = module.clone();
+  axes::GateCounts gates;
+  (void)(succeeded(axes::lowerGates(*copy, gates)) &&
+         succeeded(checkCompilable(*copy)));
+  return found;
 }
 
-proof::Compiler twist::nativeCompiler() { return compileNative; }
+FailureOr<proof::Engine> twist::chooseEngine(ModuleOp gated, ModuleOp sliced) {
+  for (ModuleOp module : {gated, sliced}) {
+    auto obstacle = findObstacle(module);
+    if (!obstacle)
+      continue;
+    auto node = dyn_cast<NameLoc>(obstacle->first);
+    return onnxruntimeEngine(obstacle->first, obstacle->second,
+                             node ? node.getName().getValue() : "");
+  }
+  return nativeEngine();
+}
 
 FailureOr<std::vector<proof::Verdict>> twist::proveSlice(
     ModuleOp gated, ModuleOp sliced, const axes::SliceOptions &options,
     const axes::SliceReport &report, const proof::InputOptions &inputs,
-    const proof::Compiler &compile) {
+    const proof::Engine &engine) {
   // Tensors of inputs and outputs are read through views.
   gated.getContext()->getOrLoadDialect<weights::WeightsDialect>();
   OwningOpRef<ModuleOp> masked = gated.clone();
@@ -94,5 +58,5 @@ FailureOr<std::vector<proof::Verdict>> twist::proveSlice(
     return failure();
   auto masks = proof::liftMasks(*masked);
   return proof::prove({*masked, masks, sliced, report.interface}, inputs,
-                      compile);
+                      engine);
 }

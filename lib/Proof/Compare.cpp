@@ -142,13 +142,13 @@ FailureOr<Verdict> twist::proof::compareDouble(const HostTensor &sliced,
 
 FailureOr<Verdict> twist::proof::compareSingle(const HostTensor &sliced,
                                                const HostTensor &masked,
-                                               const HostTensor &slicedDouble,
-                                               const HostTensor &maskedDouble,
+                                               const HostTensor &slicedOther,
+                                               const HostTensor &maskedOther,
                                                Location loc) {
   Verdict verdict{"equal f32", masked.name};
   if (!comparable(sliced, masked, verdict) ||
-      !comparable(sliced, slicedDouble, verdict) ||
-      !comparable(masked, maskedDouble, verdict))
+      !comparable(sliced, slicedOther, verdict) ||
+      !comparable(masked, maskedOther, verdict))
     return verdict;
   if (!isa<FloatType>(masked.elementType)) {
     verdict.holds = sliced.bytes == masked.bytes;
@@ -157,14 +157,14 @@ FailureOr<Verdict> twist::proof::compareSingle(const HostTensor &sliced,
     return verdict;
   }
   auto s = toDoubles(sliced, loc), m = toDoubles(masked, loc);
-  auto s64 = toDoubles(slicedDouble, loc), m64 = toDoubles(maskedDouble, loc);
-  if (failed(s) || failed(m) || failed(s64) || failed(m64))
+  auto s2 = toDoubles(slicedOther, loc), m2 = toDoubles(maskedOther, loc);
+  if (failed(s) || failed(m) || failed(s2) || failed(m2))
     return failure();
   verdict.difference = distance(*s, *m);
-  verdict.largest = largestOf(*m64);
+  verdict.largest = largestOf(*m2);
   float largest = float(verdict.largest);
   double ulp = double(std::nextafter(largest, HUGE_VALF)) - double(largest);
-  double own = std::max(distance(*s, *s64), distance(*m, *m64));
+  double own = std::max(distance(*s, *s2), distance(*m, *m2));
   verdict.allowed = std::max(8 * own, 4 * ulp);
   verdict.holds = verdict.difference <= verdict.allowed &&
                   std::isfinite(verdict.allowed) && anyFinite(*m);

@@ -111,20 +111,21 @@ namespace {
 /// The runs of one proof, and what is said of them.
 class Prover {
 public:
-  Prover(const ProofModels &models, const Compiler &compile)
-      : models(models), compile(compile),
-        loc(ModuleOp(models.masked).getLoc()) {}
+  Prover(const ProofModels &models, const Engine &engine)
+      : models(models), engine(engine), loc(ModuleOp(models.masked).getLoc()) {}
 
   FailureOr<std::vector<Verdict>> prove(const InputOptions &options);
 
 private:
   LogicalResult proveMask(ArrayRef<HostTensor> inputs);
   LogicalResult proveEqual(ArrayRef<HostTensor> inputs);
+  /// Runs a model in f64, or nudged where the engine has none.
+  FailureOr<Tensors> runOther(ModuleOp module, ArrayRef<HostTensor> inputs);
   /// What is left of outputs after the cut: state keeps what removed units had.
   FailureOr<Tensors> left(FailureOr<Tensors> outputs);
 
   const ProofModels &models;
-  const Compiler &compile;
+  const Engine &engine;
   Location loc;
   Tensors masked; ///< outputs in f32, as far as the cut leaves them
   std::vector<Verdict> verdicts;
@@ -139,7 +140,7 @@ FailureOr<Tensors> Prover::left(FailureOr<Tensors> outputs) {
 }
 
 LogicalResult Prover::proveMask(ArrayRef<HostTensor> inputs) {
-  FailureOr<Program> program = compile(models.masked, /*asDouble=*/false);
+  FailureOr<Program> program = engine.compile(models.masked, Numbers::Own);
   if (failed(program))
     return failure();
   FailureOr<Tensors> gated =
@@ -157,33 +158,45 @@ LogicalResult Prover::proveMask(ArrayRef<HostTensor> inputs) {
   return success();
 }
 
+FailureOr<Tensors> Prover::runOther(ModuleOp module,
+                                    ArrayRef<HostTensor> inputs) {
+  FailureOr<Program> program = engine.compile(
+      module, engine.hasDouble ? Numbers::Double : Numbers::Nudged);
+  FailureOr<Tensors> given =
+      engine.hasDouble ? inDouble(inputs, loc) : inputs.vec();
+  if (failed(program) || failed(given))
+    return failure();
+  return (*program)(*given);
+}
+
 LogicalResult Prover::proveEqual(ArrayRef<HostTensor> inputs) {
   FailureOr<Tensors> fewer =
       selectAll(inputs, /*isResult=*/false, models.interface, loc);
-  FailureOr<Tensors> inputs64 = inDouble(inputs, loc);
-  if (failed(fewer) || failed(inputs64))
+  if (failed(fewer))
     return failure();
-  FailureOr<Tensors> fewer64 = inDouble(*fewer, loc);
-  FailureOr<Program> small = compile(models.sliced, /*asDouble=*/false);
-  FailureOr<Program> small64 = compile(models.sliced, /*asDouble=*/true);
-  FailureOr<Program> full64 = compile(models.masked, /*asDouble=*/true);
-  if (failed(fewer64) || failed(small) || failed(small64) || failed(full64))
+  FailureOr<Program> small = engine.compile(models.sliced, Numbers::Own);
+  FailureOr<Tensors> s =
+      failed(small) ? FailureOr<Tensors>(failure()) : (*small)(*fewer);
+  // Both once more, by which their own errors are told.
+  FailureOr<Tensors> sOther = runOther(models.sliced, *fewer);
+  FailureOr<Tensors> mOther =
+      left(runOther(models.masked, withMasks(inputs, models, {"gate"})));
+  if (failed(s) || failed(sOther) || failed(mOther))
     return failure();
-  FailureOr<Tensors> s = (*small)(*fewer), s64 = (*small64)(*fewer64);
-  FailureOr<Tensors> m64 =
-      left((*full64)(withMasks(*inputs64, models, {"gate"})));
-  if (failed(s) || failed(s64) || failed(m64))
-    return failure();
-  if (s->size() != masked.size() || s64->size() != m64->size())
+  if (s->size() != masked.size() || sOther->size() != mOther->size())
     return emitError(loc) << "the sliced model has " << s->size()
                           << " outputs, the masked one " << masked.size();
   for (size_t i = 0; i < s->size(); ++i) {
-    FailureOr<Verdict> exact = compareDouble((*s64)[i], (*m64)[i], loc);
+    if (engine.hasDouble) {
+      FailureOr<Verdict> exact = compareDouble((*sOther)[i], (*mOther)[i], loc);
+      if (failed(exact))
+        return failure();
+      verdicts.push_back(std::move(*exact));
+    }
     FailureOr<Verdict> single =
-        compareSingle((*s)[i], masked[i], (*s64)[i], (*m64)[i], loc);
-    if (failed(exact) || failed(single))
+        compareSingle((*s)[i], masked[i], (*sOther)[i], (*mOther)[i], loc);
+    if (failed(single))
       return failure();
-    verdicts.push_back(std::move(*exact));
     verdicts.push_back(std::move(*single));
   }
   return success();
@@ -201,8 +214,8 @@ FailureOr<std::vector<Verdict>> Prover::prove(const InputOptions &options) {
 
 FailureOr<std::vector<Verdict>> twist::proof::prove(const ProofModels &models,
                                                     const InputOptions &options,
-                                                    const Compiler &compile) {
-  return Prover(models, compile).prove(options);
+                                                    const Engine &engine) {
+  return Prover(models, engine).prove(options);
 }
 
 LogicalResult twist::proof::require(ArrayRef<Verdict> verdicts, Location loc) {

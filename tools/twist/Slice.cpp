@@ -70,10 +70,13 @@ static LogicalResult prove(ModuleOp gated, ModuleOp sliced,
   proof::InputOptions inputs;
   inputs.seed = seed;
   inputs.dims.insert(dims.begin(), dims.end());
-  llvm::outs() << "proofs (on compiled programs)\n";
+  FailureOr<proof::Engine> engine = chooseEngine(gated, sliced);
+  if (failed(engine))
+    return failure();
+  llvm::outs() << "proofs (on " << engine->name << ")\n";
   llvm::outs().flush(); // what follows takes its time
   FailureOr<std::vector<proof::Verdict>> verdicts =
-      proveSlice(gated, sliced, options, report, inputs, nativeCompiler());
+      proveSlice(gated, sliced, options, report, inputs, *engine);
   if (failed(verdicts))
     return failure();
   proof::print(*verdicts, llvm::outs());

@@ -40,6 +40,7 @@ struct VerifyTest : testing::Test {
   std::unique_ptr<MLIRContext> context;
   OwningOpRef<ModuleOp> gated, sliced;
   axes::SliceReport report;
+  proof::Engine engine = nativeEngine();
 
   VerifyTest() {
     registerAllDialects(registry);
@@ -60,8 +61,7 @@ struct VerifyTest : testing::Test {
 
   /// The statements that do not hold.
   std::vector<std::string> failures() {
-    auto verdicts =
-        proveSlice(*gated, *sliced, {}, report, {}, nativeCompiler());
+    auto verdicts = proveSlice(*gated, *sliced, {}, report, {}, engine);
     std::vector<std::string> names;
     if (failed(verdicts))
       return {"not run"};
@@ -96,6 +96,28 @@ TEST_F(VerifyTest, WrongIndexOfABias) {
   bias.setValueAttr(DenseElementsAttr::get(
       cast<RankedTensorType>(bias.getType()), ArrayRef<float>{0.5f, 1.0f}));
   EXPECT_EQ(failures(), (std::vector<std::string>{"equal f64", "equal f32"}));
+}
+
+TEST_F(VerifyTest, OnnxRuntime) {
+  if (!std::getenv("TWIST_PYTHON"))
+    GTEST_SKIP() << "TWIST_PYTHON names no Python with onnxruntime";
+  load(block);
+  auto foreign = onnxruntimeEngine(gated->getLoc(), "a test", "n");
+  ASSERT_TRUE(succeeded(foreign));
+  EXPECT_FALSE(foreign->hasDouble);
+  EXPECT_NE(foreign->name.find(", nothing in f64: node 'n': a test"),
+            std::string::npos);
+  engine = *foreign;
+  EXPECT_EQ(failures(), std::vector<std::string>());
+  auto bias = constant(*sliced, "b");
+  bias.setValueAttr(DenseElementsAttr::get(
+      cast<RankedTensorType>(bias.getType()), ArrayRef<float>{0.5f, 1.0f}));
+  EXPECT_EQ(failures(), std::vector<std::string>{"equal f32"});
+  gated->walk([&](axes::GateOp gate) {
+    if (gate.getInput() == constant(*gated, "d").getOutput())
+      gate.getOutput().replaceAllUsesWith(gate.getInput());
+  });
+  EXPECT_EQ(failures(), (std::vector<std::string>{"poison", "equal f32"}));
 }
 
 TEST_F(VerifyTest, WeightWithoutGate) {

@@ -32,8 +32,8 @@ enum class EmitKind {
 struct CompileOptions {
   /// A processor by LLVM's name, or this machine's.
   std::string cpu = "native";
-  /// "f64", "f32", "f16" or "bf16": the type of all floating-point tensors (sums
-  /// of f16 and bf16 are in f32); "": the model's.
+  /// "f64", "f32", "f16" or "bf16": the type of all floating-point tensors
+  /// (sums of f16 and bf16 are in f32); "": the model's.
   std::string precision;
   /// Sizes for symbolic dimensions of a model: {"batch", 1}.
   std::vector<std::pair<std::string, int64_t>> dims;
@@ -58,6 +58,10 @@ struct CompileOptions {
 /// anew.
 mlir::LogicalResult compileToFiles(mlir::ModuleOp module,
                                    const CompileOptions &options);
+
+/// Reports every obstacle that keeps a module of typed onnx ops from being
+/// compiled, each at its node.
+mlir::LogicalResult checkCompilable(mlir::ModuleOp module);
 
 /// A tensor in the host's memory, row-major.
 struct HostTensor {

@@ -1,4 +1,5 @@
-//===- InitAll.h - Every dialect and pass of the project --------------------===//
+//===- InitAll.h - Every dialect and pass of the project
+//--------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.

@@ -22,8 +22,8 @@ struct ModelOptions {
   bool anyWeights = false; ///< take a ticket made for other weights
   /// Inputs and outputs that hold state: "past.*=present.*".
   std::vector<std::string> state;
-  /// Prove that the sliced model equals the masked one; a proof that fails is an
-  /// error. `dims` are the sizes to prove it at.
+  /// Prove that the sliced model equals the masked one; a proof that fails is
+  /// an error. `dims` are the sizes to prove it at.
   bool verify = false;
   std::vector<std::pair<std::string, int64_t>> dims;
 };

@@ -7,8 +7,10 @@
 //   poison  NaN in the weights of removed units changes no bit of the masked
 //           model's outputs;
 //   equal   sliced and masked model agree: in f64 to 1e-12 of the largest
-//           output; in f32 within 8 times the larger of both sides' own errors
-//           against f64, or 4 ulp of the largest output; integers exactly;
+//           output; in f32 within 8 times the larger of both sides' own errors,
+//           or 4 ulp of the largest output; integers exactly. An own error is
+//           the difference to f64; where nothing runs the models in f64, to
+//           themselves with every weight and input off by a rounding;
 //   acts    the mask changes an output of the dense model.
 //
 //===----------------------------------------------------------------------===//
@@ -82,11 +84,12 @@ Verdict comparePoisoned(const HostTensor &masked, const HostTensor &poisoned);
 mlir::FailureOr<Verdict> compareDouble(const HostTensor &sliced,
                                        const HostTensor &masked,
                                        mlir::Location loc);
-/// Two f32 results, each with its own f64 version.
+/// Two f32 results, each with what tells its own error: its f64 version, or its
+/// version with nudged weights.
 mlir::FailureOr<Verdict> compareSingle(const HostTensor &sliced,
                                        const HostTensor &masked,
-                                       const HostTensor &slicedDouble,
-                                       const HostTensor &maskedDouble,
+                                       const HostTensor &slicedOther,
+                                       const HostTensor &maskedOther,
                                        mlir::Location loc);
 /// Whether some output differs from the dense model's.
 Verdict compareDense(llvm::ArrayRef<HostTensor> dense,
@@ -96,9 +99,23 @@ Verdict compareDense(llvm::ArrayRef<HostTensor> dense,
 /// outputs in the order of its results. Reports what fails.
 using Program = std::function<mlir::FailureOr<std::vector<HostTensor>>(
     llvm::ArrayRef<HostTensor>)>;
-/// Makes a program of a module of ONNX ops, in f64 throughout if `asDouble`.
+/// The numbers that a model is run with.
+enum class Numbers {
+  Own,    ///< the model's
+  Double, ///< every float in f64
+  Nudged  ///< every float of weights and inputs off by one unit in its last
+          ///< place, up or down at random
+};
+/// Makes a program of a module of ONNX ops.
 using Compiler =
-    std::function<mlir::FailureOr<Program>(mlir::ModuleOp, bool asDouble)>;
+    std::function<mlir::FailureOr<Program>(mlir::ModuleOp, Numbers)>;
+
+/// What runs the models of a proof.
+struct Engine {
+  std::string name; ///< "compiled programs"
+  bool hasDouble;   ///< takes Numbers::Double; otherwise Nudged
+  Compiler compile;
+};
 
 /// Makes the constants tagged `kMaskAttr` of @main its last arguments and gives
 /// their values.
@@ -116,11 +133,12 @@ struct ProofModels {
   llvm::ArrayRef<axes::CutInterface> interface;
 };
 
-/// Makes every statement, with two programs in f32 and two in f64; fails only
-/// if something could not be run.
+/// Makes every statement, with two programs of the models' own numbers and two
+/// in f64 (without it: nudged, and nothing is stated about f64); fails only if
+/// something could not be run.
 mlir::FailureOr<std::vector<Verdict>> prove(const ProofModels &models,
                                             const InputOptions &inputs,
-                                            const Compiler &compile);
+                                            const Engine &engine);
 
 /// Reports the first statement that does not hold at `loc`.
 llvm::LogicalResult require(llvm::ArrayRef<Verdict> verdicts,
