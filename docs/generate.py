@@ -37,7 +37,7 @@ def documents():
         if path.endswith("Passes.td"):
             title = os.path.relpath(os.path.dirname(path), os.path.join(INCLUDE, "twist")).replace("/Transforms", "")
             passes.append(f"# {title}\n\n" + tblgen(path, "-gen-pass-doc"))
-        elif path.endswith("Ops.td") and "Dialect.td\"" in open_text(path):  # not a part of another
+        elif path.endswith("Ops.td") and re.search(r'Dialect.td"|: Dialect {', open_text(path)):  # no part of another
             name = os.path.basename(path).removesuffix("Ops.td")
             dialect = re.search(r'let name = "(\w+)"', open_text(path) + open_text(path.replace("Ops.td", "Dialect.td")))
             arguments = ["-gen-dialect-doc"] + ([f"-dialect={dialect[1]}"] if dialect else [])
