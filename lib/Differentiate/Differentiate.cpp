@@ -9,6 +9,7 @@
 
 #include "twist/Dialect/NN/Transforms.h"
 
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
@@ -34,6 +35,7 @@ GradientRules GradientRules::standard() {
   addScalarRules(rules);
   addGenericRule(rules);
   addTensorRules(rules);
+  addRowRules(rules);
   return rules;
 }
 
@@ -83,9 +85,8 @@ static LogicalResult decompose(func::FuncOp function,
     if (!rules.tensor.contains(op.getName().getStringRef()))
       composites.push_back(&op);
   for (Operation *op : composites) {
-    if (FailureOr<Value> value = nn::decompose(rewriter, op);
-        succeeded(value)) {
-      rewriter.replaceOp(op, *value);
+    if (auto values = nn::decompose(rewriter, op); succeeded(values)) {
+      rewriter.replaceOp(op, *values);
       continue;
     }
     auto named = dyn_cast<linalg::LinalgOp>(op);

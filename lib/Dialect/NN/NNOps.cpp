@@ -36,9 +36,8 @@ static void getDpsEffects(
 
 static LogicalResult reifyFromInit(OpBuilder &b, DestinationStyleOpInterface op,
                                    ReifiedRankedShapedTypeDims &shapes) {
-  if (op->getNumResults())
-    shapes.push_back(
-        tensor::getMixedSizes(b, op.getLoc(), op.getDpsInits().front()));
+  for (auto [result, init] : llvm::zip(op->getResults(), op.getDpsInits()))
+    shapes.push_back(tensor::getMixedSizes(b, op.getLoc(), init));
   return success();
 }
 
@@ -53,17 +52,20 @@ static bool shapesDiffer(ArrayRef<int64_t> a, ArrayRef<int64_t> b) {
          });
 }
 
-/// A result on tensors, none on buffers.
-static LogicalResult verifyResult(Operation *op, Value init, Value result) {
-  bool onTensors = isa<RankedTensorType>(init.getType());
+/// A result for each init on tensors, none on buffers.
+static LogicalResult verifyResults(DestinationStyleOpInterface op) {
+  auto inits = op.getDpsInits();
+  bool onTensors = isa<RankedTensorType>(inits.front().getType());
   for (Value operand : op->getOperands())
     if (isa<RankedTensorType>(operand.getType()) != onTensors)
       return op->emitOpError("mixes tensors and buffers");
-  if (onTensors != static_cast<bool>(result))
+  if (op->getNumResults() != (onTensors ? inits.size() : 0))
     return op->emitOpError(onTensors ? "on tensors needs a result"
-                                     : "on buffers has no result");
-  if (result && result.getType() != init.getType())
-    return op->emitOpError("result must have the type of init");
+                                     : "on buffers has no result")
+           << (inits.size() > 1 ? " for each init" : "");
+  for (auto [result, init] : llvm::zip(op->getResults(), inits))
+    if (result.getType() != init.getType())
+      return op->emitOpError("result must have the type of init");
   return success();
 }
 
@@ -107,7 +109,7 @@ LogicalResult LayerNormOp::verify() {
     perUnit.push_back(getBias());
   if (failed(verifyNorm(*this, getInput(), perUnit, getInit())))
     return failure();
-  return verifyResult(*this, getInit(), getResult());
+  return verifyResults(*this);
 }
 
 void RMSNormOp::getEffects(
@@ -124,7 +126,7 @@ LogicalResult RMSNormOp::reifyResultShapes(OpBuilder &b,
 LogicalResult RMSNormOp::verify() {
   if (failed(verifyNorm(*this, getInput(), getScale(), getInit())))
     return failure();
-  return verifyResult(*this, getInit(), getResult());
+  return verifyResults(*this);
 }
 
 //===----------------------------------------------------------------------===//
@@ -166,7 +168,7 @@ LogicalResult GatherOp::verify() {
   if (failed(verifyRows(*this, getData(), getIndices(), getInit(), getAxis(),
                         "data", "init")))
     return failure();
-  return verifyResult(*this, getInit(), getResult());
+  return verifyResults(*this);
 }
 
 //===----------------------------------------------------------------------===//
@@ -190,5 +192,57 @@ LogicalResult ScatterAddOp::verify() {
   if (failed(verifyRows(*this, getInit(), getIndices(), getUpdates(), getAxis(),
                         "init", "updates")))
     return failure();
-  return verifyResult(*this, getInit(), getResult());
+  return verifyResults(*this);
+}
+
+//===----------------------------------------------------------------------===//
+// Cross entropy
+//===----------------------------------------------------------------------===//
+
+void CrossEntropyOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDpsEffects(*this, effects);
+}
+
+LogicalResult
+CrossEntropyOp::reifyResultShapes(OpBuilder &b,
+                                  ReifiedRankedShapedTypeDims &s) {
+  return reifyFromInit(b, *this, s);
+}
+
+/// Each of `values` has one element for each row of `input`.
+static LogicalResult verifyPerRow(Operation *op, ShapedType input,
+                                  ValueRange values) {
+  if (input.getRank() < 1)
+    return op->emitOpError("needs one dimension at least");
+  for (Value value : values)
+    if (shapesDiffer(input.getShape().drop_back(),
+                     cast<ShapedType>(value.getType()).getShape()))
+      return op->emitOpError("must have one element a row in each of ")
+             << value.getType();
+  return success();
+}
+
+/// What rows of this element type are summed in.
+static Type wideOf(Type element) {
+  return element.isF64() ? element
+                         : Type(Float32Type::get(element.getContext()));
+}
+
+LogicalResult CrossEntropyOp::verify() {
+  auto logits = cast<ShapedType>(getLogits().getType());
+  SmallVector<Value> perRow = {getTargets()};
+  llvm::append_range(perRow, getInits());
+  if (getInits().size() != 2)
+    return emitOpError("has two inits: losses and normalisers");
+  if (failed(verifyPerRow(*this, logits, perRow)))
+    return failure();
+  for (Value init : getInits())
+    if (getElementTypeOrSelf(init) != wideOf(logits.getElementType()))
+      return emitOpError("inits must be ") << wideOf(logits.getElementType());
+  double smoothing = getSmoothing().convertToDouble();
+  if (!(smoothing >= 0 && smoothing < 1))
+    return emitOpError("smoothing must lie in [0, 1)");
+  return verifyResults(*this);
 }

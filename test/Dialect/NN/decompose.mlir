@@ -36,3 +36,16 @@ func.func @scatter_add(%t: tensor<100x8xf32>, %i: tensor<?xi64>, %u: tensor<?x8x
   %y = nn.scatter_add ins(%u, %i : tensor<?x8xf32>, tensor<?xi64>) outs(%t : tensor<100x8xf32>) axis 0 -> tensor<100x8xf32>
   return %y : tensor<100x8xf32>
 }
+
+// A maximum, a sum, a normaliser; then each row picks its target's logit.
+// CHECK-LABEL: @cross_entropy
+// CHECK: arith.maximumf
+// CHECK: math.exp
+// CHECK: math.log
+// CHECK: tensor.extract
+// CHECK: arith.select
+// CHECK-NOT: nn.
+func.func @cross_entropy(%x: tensor<?x8xf32>, %t: tensor<?xi64>, %e: tensor<?xf32>) -> tensor<?xf32> {
+  %y:2 = nn.cross_entropy ins(%x, %t : tensor<?x8xf32>, tensor<?xi64>) outs(%e, %e : tensor<?xf32>, tensor<?xf32>) {ignore = -100 : i64} -> tensor<?xf32>, tensor<?xf32>
+  return %y#0 : tensor<?xf32>
+}

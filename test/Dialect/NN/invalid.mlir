@@ -54,3 +54,43 @@ func.func @f(%t: tensor<4x8xf32>, %i: tensor<3xi64>, %u: tensor<4x8xf32>) {
   %y = nn.scatter_add ins(%u, %i : tensor<4x8xf32>, tensor<3xi64>) outs(%t : tensor<4x8xf32>) axis 0 -> tensor<4x8xf32>
   return
 }
+
+// -----
+// C1 of cross_entropy
+func.func @f(%x: tensor<4x8xf32>, %t: tensor<3xi64>, %e: tensor<4xf32>) {
+  // expected-error @+1 {{must have one element a row in each of 'tensor<3xi64>'}}
+  %y:2 = nn.cross_entropy ins(%x, %t : tensor<4x8xf32>, tensor<3xi64>) outs(%e, %e : tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+// C1 of cross_entropy
+func.func @f(%x: tensor<4x8xf32>, %t: tensor<4xi64>, %e: tensor<4xf32>) {
+  // expected-error @+1 {{has two inits: losses and normalisers}}
+  %y = nn.cross_entropy ins(%x, %t : tensor<4x8xf32>, tensor<4xi64>) outs(%e : tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+// C2 of cross_entropy
+func.func @f(%x: tensor<4x8xbf16>, %t: tensor<4xi64>, %e: tensor<4xbf16>) {
+  // expected-error @+1 {{inits must be 'f32'}}
+  %y:2 = nn.cross_entropy ins(%x, %t : tensor<4x8xbf16>, tensor<4xi64>) outs(%e, %e : tensor<4xbf16>, tensor<4xbf16>) -> tensor<4xbf16>, tensor<4xbf16>
+  return
+}
+
+// -----
+// C3 of cross_entropy
+func.func @f(%x: tensor<4x8xf32>, %t: tensor<4xi64>, %e: tensor<4xf32>) {
+  // expected-error @+1 {{smoothing must lie in [0, 1)}}
+  %y:2 = nn.cross_entropy ins(%x, %t : tensor<4x8xf32>, tensor<4xi64>) outs(%e, %e : tensor<4xf32>, tensor<4xf32>) {smoothing = 1.0 : f64} -> tensor<4xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+// C4 of cross_entropy
+func.func @f(%x: tensor<4x8xf32>, %t: tensor<4xi64>, %e: tensor<4xf32>) {
+  // expected-error @+1 {{on tensors needs a result for each init}}
+  nn.cross_entropy ins(%x, %t : tensor<4x8xf32>, tensor<4xi64>) outs(%e, %e : tensor<4xf32>, tensor<4xf32>)
+  return
+}

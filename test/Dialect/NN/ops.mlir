@@ -36,3 +36,16 @@ func.func @scatter_add(%t: tensor<100x8xf32>, %i: tensor<?xi64>, %u: tensor<?x8x
   %y = nn.scatter_add ins(%u, %i : tensor<?x8xf32>, tensor<?xi64>) outs(%t : tensor<100x8xf32>) axis 0 -> tensor<100x8xf32>
   return %y, %t : tensor<100x8xf32>, tensor<100x8xf32>
 }
+
+// CHECK-LABEL: @cross_entropy
+// CHECK: nn.cross_entropy ins({{.*}}, {{.*}} : tensor<?x8xf32>, tensor<?xi64>) outs({{.*}}, {{.*}} : tensor<?xf32>, tensor<?xf32>) {ignore = -100 : i64, smoothing = 1.000000e-01 : f64} -> tensor<?xf32>, tensor<?xf32>
+// BUF-LABEL: @cross_entropy
+// Two results never share a buffer.
+// BUF: %[[L:.+]] = memref.alloc
+// BUF: %[[N:.+]] = memref.alloc
+// BUF: nn.cross_entropy ins({{.*}} : memref<?x8xf32>, memref<?xi64>) outs(%[[L]], %[[N]] : memref<?xf32>, memref<?xf32>)
+func.func @cross_entropy(%x: tensor<?x8xf32>, %t: tensor<?xi64>, %n: index) -> (tensor<?xf32>, tensor<?xf32>) {
+  %e = tensor.empty(%n) : tensor<?xf32>
+  %y:2 = nn.cross_entropy ins(%x, %t : tensor<?x8xf32>, tensor<?xi64>) outs(%e, %e : tensor<?xf32>, tensor<?xf32>) {ignore = -100 : i64, smoothing = 0.1 : f64} -> tensor<?xf32>, tensor<?xf32>
+  return %y#0, %y#1 : tensor<?xf32>, tensor<?xf32>
+}

@@ -37,6 +37,18 @@ class NN_Op<string mnemonic> : Op<NN_Dialect, mnemonic,
   let extraClassDeclaration = dpsDeclaration;
 }
 
+/// Several results, one an init.
+class NN_MultiOp<string mnemonic> : Op<NN_Dialect, mnemonic,
+    [DestinationStyleOpInterface, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+     DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>]> {
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let hasVerifier = 1;
+  code dpsDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitsMutable(); }
+  }];
+  let extraClassDeclaration = dpsDeclaration;
+}
+
 def NN_LayerNormOp : NN_Op<"layer_norm"> {
   let summary = "normalises each row to mean 0 and variance 1, then scales and shifts";
   let description = [{
@@ -146,6 +158,45 @@ def NN_ScatterAddOp : NN_Op<"scatter_add"> {
   let assemblyFormat = [{
     `ins` `(` $updates `,` $indices `:` type($updates) `,` type($indices) `)`
     `outs` `(` $init `:` type($init) `)` `axis` $axis attr-dict (`->` type($result)^)?
+  }];
+}
+
+def NN_CrossEntropyOp : NN_MultiOp<"cross_entropy"> {
+  let summary = "how unlikely each row makes its target";
+  let description = [{
+    Semantics: over the last dimension of `logits`, V long, with x one of its rows
+    and t the row's target:
+    `normaliser = log(sum(exp(x)))`, computed without overflow, and
+    `loss = normaliser - (1 - smoothing) * x[t] - smoothing * mean(x)`,
+    the cross entropy of softmax(x) with a distribution that has 1 - smoothing at t
+    and the rest spread evenly (Szegedy et al., "Rethinking the Inception
+    Architecture", section 7). A row whose target is `ignore` has loss 0; else
+    a target outside [0, V) makes the loss NaN, and reads nothing. Both results are
+    in the larger of f32 and `logits`' element type.
+
+    Operands: `targets` has the shape of `logits` without its last dimension.
+
+    Constraints:
+    - C1: `targets` and both inits have `logits`' shape without its last dimension.
+    - C2: both inits have the larger of f32 and `logits`' element type.
+    - C3: 0 <= `smoothing` < 1.
+    - C4: on tensors the results have the inits' types; on buffers there are none.
+
+    Example:
+    ```mlir
+    %loss, %normaliser = nn.cross_entropy
+        ins(%logits, %targets : tensor<?x100xf32>, tensor<?xi64>)
+        outs(%e, %e : tensor<?xf32>, tensor<?xf32>) {ignore = -100 : i64}
+        -> tensor<?xf32>, tensor<?xf32>
+    ```
+  }];
+  let arguments = (ins NN_FloatTensorOrBuffer:$logits, NN_IndexTensorOrBuffer:$targets,
+                       Variadic<NN_FloatTensorOrBuffer>:$inits,
+                       OptionalAttr<I64Attr>:$ignore,
+                       DefaultValuedAttr<F64Attr, "0.0">:$smoothing);
+  let assemblyFormat = [{
+    `ins` `(` $logits `,` $targets `:` type($logits) `,` type($targets) `)`
+    `outs` `(` $inits `:` type($inits) `)` attr-dict (`->` type($results)^)?
   }];
 }
 

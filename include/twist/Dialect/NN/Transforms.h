@@ -18,10 +18,26 @@ namespace twist::nn {
 void registerBufferizableOpInterfaceExternalModels(
     mlir::DialectRegistry &registry);
 
-/// Writes `op`, an nn op or softmax on tensors, as linalg ops before it; returns the
-/// value that takes the place of its result.
-mlir::FailureOr<mlir::Value> decompose(mlir::RewriterBase &rewriter,
-                                       mlir::Operation *op);
+/// Writes `op`, an nn op or softmax on tensors, as linalg ops before it;
+/// returns the values that take the places of its results.
+mlir::FailureOr<mlir::SmallVector<mlir::Value>>
+decompose(mlir::RewriterBase &rewriter, mlir::Operation *op);
+
+/// Whether `label`, an integer of any width, is one of `classes` (index)
+/// classes, an i1: what cross_entropy counts.
+mlir::Value isClass(mlir::OpBuilder &b, mlir::Location loc, mlir::Value label,
+                    mlir::Value classes);
+/// Whether `op` ignores `label`, an i1; null if it ignores none.
+mlir::Value isIgnored(mlir::OpBuilder &b, mlir::Location loc, CrossEntropyOp op,
+                      mlir::Value label);
+
+/// The mean of the cross entropy of `logits` [rows.., classes] (f32 or f64) and
+/// `targets` [rows..] (integers) over the rows whose target is not `ignore`; 0
+/// if there is none. Rank 0, of `logits`' element type or f32 if that is
+/// narrower.
+mlir::Value meanCrossEntropy(mlir::OpBuilder &b, mlir::Location loc,
+                             mlir::Value logits, mlir::Value targets,
+                             std::optional<int64_t> ignore, double smoothing);
 
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION

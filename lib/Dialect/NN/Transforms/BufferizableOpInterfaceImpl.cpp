@@ -45,7 +45,8 @@ struct NNModel : DstBufferizableOpInterfaceExternalModel<NNModel<OpTy>, OpTy> {
                              op->getAttrs());
     onBuffers.propertiesAttr = op->getPropertiesAsAttribute();
     rewriter.create(onBuffers);
-    replaceOpWithBufferizedValues(rewriter, op, buffers.back());
+    auto inits = ArrayRef(buffers).take_back(dps.getNumDpsInits());
+    replaceOpWithBufferizedValues(rewriter, op, inits);
     return success();
   }
 };
@@ -57,6 +58,7 @@ void nn::registerBufferizableOpInterfaceExternalModels(
     LayerNormOp::attachInterface<NNModel<LayerNormOp>>(*context);
     RMSNormOp::attachInterface<NNModel<RMSNormOp>>(*context);
     GatherOp::attachInterface<NNModel<GatherOp>>(*context);
+    CrossEntropyOp::attachInterface<NNModel<CrossEntropyOp>>(*context);
     ScatterAddOp::attachInterface<NNModel<ScatterAddOp>>(*context);
   });
 }

@@ -8,6 +8,8 @@
 
 #include "twist/Dialect/NN/Transforms.h"
 
+#include "DecomposeRows.h"
+
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -19,156 +21,6 @@ namespace twist::nn {
 using namespace mlir;
 using namespace twist;
 using namespace twist::nn;
-
-namespace {
-
-/// Builds the generics of one normalisation over the last dimension of `input`.
-struct NormBuilder {
-  RewriterBase &b;
-  Location loc;
-  Value input;
-  Value init;
-
-  RankedTensorType type = cast<RankedTensorType>(input.getType());
-  int64_t rank = type.getRank();
-  Type element = type.getElementType();
-  Type wide = element.isF64() ? b.getF64Type() : b.getF32Type();
-  AffineMap rowMap = AffineMap::getMultiDimIdentityMap(rank, b.getContext())
-                         .getMajorSubMap(rank - 1);
-
-  Value widen(OpBuilder &b, Location loc, Value v) const {
-    return v.getType() == wide ? v : arith::ExtFOp::create(b, loc, wide, v);
-  }
-  Value constant(OpBuilder &b, Location loc, double value) const {
-    return arith::ConstantOp::create(b, loc, FloatAttr::get(wide, value));
-  }
-
-  using Body = function_ref<Value(OpBuilder &, Location, ValueRange)>;
-
-  /// One wide value a row: the sum over the row of `term(x, row operands...)`.
-  Value sumRows(ValueRange rowOperands, Body term) const;
-  /// One value per element; operands may have full rank, rank - 1 (one a row)
-  /// or rank 1 (one a column) as `maps` says.
-  Value elementwise(ValueRange operands, ArrayRef<AffineMap> maps, Value out,
-                    AffineMap outMap, Body body) const;
-  /// sum / n as wide, one a row.
-  Value meanOf(Value sums) const;
-};
-
-Value NormBuilder::elementwise(ValueRange operands, ArrayRef<AffineMap> maps,
-                               Value out, AffineMap outMap, Body body) const {
-  SmallVector<AffineMap> allMaps(maps);
-  allMaps.push_back(outMap);
-  SmallVector<utils::IteratorType> iterators(outMap.getNumDims(),
-                                             utils::IteratorType::parallel);
-  Type outElement = getElementTypeOrSelf(out.getType());
-  return linalg::GenericOp::create(
-             b, loc, out.getType(), operands, out, allMaps, iterators,
-             [&](OpBuilder &b, Location loc, ValueRange args) {
-               SmallVector<Value> widened;
-               for (Value arg : args.drop_back())
-                 widened.push_back(widen(b, loc, arg));
-               Value result = body(b, loc, widened);
-               if (result.getType() != outElement)
-                 result = arith::TruncFOp::create(b, loc, outElement, result);
-               linalg::YieldOp::create(b, loc, result);
-             })
-      .getResult(0);
-}
-
-Value NormBuilder::sumRows(ValueRange rowOperands, Body term) const {
-  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, input);
-  sizes.pop_back();
-  Value empty = tensor::EmptyOp::create(b, loc, sizes, wide);
-  Value zero =
-      linalg::FillOp::create(b, loc, constant(b, loc, 0.0), empty).getResult(0);
-  SmallVector<Value> operands = {input};
-  llvm::append_range(operands, rowOperands);
-  SmallVector<AffineMap> maps = {
-      AffineMap::getMultiDimIdentityMap(rank, b.getContext())};
-  maps.append(rowOperands.size() + 1, rowMap);
-  SmallVector<utils::IteratorType> iterators(rank,
-                                             utils::IteratorType::parallel);
-  iterators.back() = utils::IteratorType::reduction;
-  return linalg::GenericOp::create(
-             b, loc, zero.getType(), operands, zero, maps, iterators,
-             [&](OpBuilder &b, Location loc, ValueRange args) {
-               SmallVector<Value> widened;
-               for (Value arg : args.drop_back())
-                 widened.push_back(widen(b, loc, arg));
-               Value sum = arith::AddFOp::create(b, loc, args.back(),
-                                                 term(b, loc, widened));
-               linalg::YieldOp::create(b, loc, sum);
-             })
-      .getResult(0);
-}
-
-Value NormBuilder::meanOf(Value sums) const {
-  OpFoldResult size = tensor::getMixedSize(b, loc, input, rank - 1);
-  Value count = getValueOrCreateConstantIndexOp(b, loc, size);
-  count = arith::IndexCastOp::create(b, loc, b.getI64Type(), count);
-  count = arith::SIToFPOp::create(b, loc, wide, count);
-  AffineMap id = AffineMap::getMultiDimIdentityMap(rank - 1, b.getContext());
-  Value out = tensor::EmptyOp::create(
-      b, loc, tensor::getMixedSizes(b, loc, sums), wide);
-  return elementwise(sums, id, out, id,
-                     [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
-                       return arith::DivFOp::create(b, loc, args[0], count);
-                     });
-}
-
-} // namespace
-
-static Value decomposeLayerNorm(RewriterBase &b, LayerNormOp op) {
-  NormBuilder norm{b, op.getLoc(), op.getInput(), op.getInit()};
-  Value mean = norm.meanOf(norm.sumRows(
-      {}, [](OpBuilder &, Location, ValueRange x) -> Value { return x[0]; }));
-  Value variance = norm.meanOf(
-      norm.sumRows(mean, [](OpBuilder &b, Location loc, ValueRange x) -> Value {
-        Value d = arith::SubFOp::create(b, loc, x[0], x[1]);
-        return arith::MulFOp::create(b, loc, d, d);
-      }));
-  AffineMap id = AffineMap::getMultiDimIdentityMap(norm.rank, b.getContext());
-  AffineMap unit = id.getMinorSubMap(1);
-  SmallVector<Value> operands = {op.getInput(), mean, variance, op.getScale()};
-  SmallVector<AffineMap> maps = {id, norm.rowMap, norm.rowMap, unit};
-  if (op.getBias()) {
-    operands.push_back(op.getBias());
-    maps.push_back(unit);
-  }
-  double epsilon = op.getEpsilon().convertToDouble();
-  return norm.elementwise(
-      operands, maps, op.getInit(), id,
-      [&](OpBuilder &b, Location loc, ValueRange x) -> Value {
-        Value d = arith::SubFOp::create(b, loc, x[0], x[1]);
-        Value v =
-            arith::AddFOp::create(b, loc, x[2], norm.constant(b, loc, epsilon));
-        Value y =
-            arith::DivFOp::create(b, loc, d, math::SqrtOp::create(b, loc, v));
-        y = arith::MulFOp::create(b, loc, y, x[3]);
-        return x.size() == 5 ? arith::AddFOp::create(b, loc, y, x[4]) : y;
-      });
-}
-
-static Value decomposeRMSNorm(RewriterBase &b, RMSNormOp op) {
-  NormBuilder norm{b, op.getLoc(), op.getInput(), op.getInit()};
-  Value square = norm.meanOf(
-      norm.sumRows({}, [](OpBuilder &b, Location loc, ValueRange x) -> Value {
-        return arith::MulFOp::create(b, loc, x[0], x[0]);
-      }));
-  AffineMap id = AffineMap::getMultiDimIdentityMap(norm.rank, b.getContext());
-  double epsilon = op.getEpsilon().convertToDouble();
-  return norm.elementwise(
-      {op.getInput(), square, op.getScale()},
-      {id, norm.rowMap, id.getMinorSubMap(1)}, op.getInit(), id,
-      [&](OpBuilder &b, Location loc, ValueRange x) -> Value {
-        Value v =
-            arith::AddFOp::create(b, loc, x[1], norm.constant(b, loc, epsilon));
-        Value y = arith::DivFOp::create(b, loc, x[0],
-                                        math::SqrtOp::create(b, loc, v));
-        return arith::MulFOp::create(b, loc, y, x[2]);
-      });
-}
 
 /// A user's index as a position in [0, size): negative ones count from the end.
 static Value clampIndex(OpBuilder &b, Location loc, Value index, Value size) {
@@ -275,28 +127,28 @@ static Value decomposeScatterAdd(RewriterBase &b, ScatterAddOp op) {
       .results.front();
 }
 
-FailureOr<Value> nn::decompose(RewriterBase &rewriter, Operation *op) {
+FailureOr<SmallVector<Value>> nn::decompose(RewriterBase &rewriter,
+                                            Operation *op) {
+  using Results = FailureOr<SmallVector<Value>>;
   auto dps = dyn_cast<DestinationStyleOpInterface>(op);
   if (!dps || !dps.hasPureTensorSemantics())
     return failure();
   OpBuilder::InsertionGuard guard(rewriter);
   rewriter.setInsertionPoint(op);
-  return TypeSwitch<Operation *, FailureOr<Value>>(op)
-      .Case(
-          [&](LayerNormOp norm) { return decomposeLayerNorm(rewriter, norm); })
-      .Case([&](RMSNormOp norm) { return decomposeRMSNorm(rewriter, norm); })
-      .Case([&](GatherOp gather) { return decomposeGather(rewriter, gather); })
+  auto one = [](Value value) -> Results { return SmallVector<Value>{value}; };
+  return TypeSwitch<Operation *, Results>(op)
+      .Case<LayerNormOp, RMSNormOp, CrossEntropyOp>(
+          [&](auto rows) { return decomposeRows(rewriter, rows); })
+      .Case([&](GatherOp gather) {
+        return one(decomposeGather(rewriter, gather));
+      })
       .Case([&](ScatterAddOp scatter) {
-        return decomposeScatterAdd(rewriter, scatter);
+        return one(decomposeScatterAdd(rewriter, scatter));
       })
-      .Case([&](linalg::SoftmaxOp softmax) -> FailureOr<Value> {
-        FailureOr<SmallVector<Value>> parts =
-            softmax.decomposeOperation(rewriter);
-        if (failed(parts))
-          return failure();
-        return parts->front();
+      .Case([&](linalg::SoftmaxOp softmax) {
+        return softmax.decomposeOperation(rewriter);
       })
-      .Default([](Operation *) -> FailureOr<Value> { return failure(); });
+      .Default([](Operation *) -> Results { return failure(); });
 }
 
 namespace {
@@ -310,8 +162,8 @@ struct NNDecomposePass : nn::impl::NNDecomposePassBase<NNDecomposePass> {
     });
     IRRewriter rewriter(&getContext());
     for (Operation *op : ops)
-      if (FailureOr<Value> result = decompose(rewriter, op); succeeded(result))
-        rewriter.replaceOp(op, *result);
+      if (auto results = decompose(rewriter, op); succeeded(results))
+        rewriter.replaceOp(op, *results);
   }
 };
 } // namespace

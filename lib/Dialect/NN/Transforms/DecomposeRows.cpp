@@ -1,0 +1,248 @@
+//===- DecomposeRows.cpp - Ops on rows as linalg --------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "DecomposeRows.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace twist;
+using namespace twist::nn;
+
+namespace {
+
+/// Builds the generics of an op on the rows of `input`, its last dimension.
+struct RowBuilder {
+  RewriterBase &b;
+  Location loc;
+  Value input;
+
+  RankedTensorType type = cast<RankedTensorType>(input.getType());
+  int64_t rank = type.getRank();
+  Type element = type.getElementType();
+  Type wide = element.isF64() ? b.getF64Type() : b.getF32Type();
+  AffineMap rowMap = AffineMap::getMultiDimIdentityMap(rank, b.getContext())
+                         .getMajorSubMap(rank - 1);
+
+  Value widen(OpBuilder &b, Location loc, Value v) const {
+    return v.getType() == wide ? v : arith::ExtFOp::create(b, loc, wide, v);
+  }
+  Value constant(OpBuilder &b, Location loc, double value) const {
+    return arith::ConstantOp::create(b, loc, FloatAttr::get(wide, value));
+  }
+
+  using Body = function_ref<Value(OpBuilder &, Location, ValueRange)>;
+
+  /// One wide value a row, `start` combined with all `term(x, row operands...)`
+  /// of the row.
+  Value reduceRows(
+      double start, ValueRange rowOperands, Body term,
+      function_ref<Value(OpBuilder &, Location, Value, Value)> combine) const;
+  /// The sum over the row of `term(x, row operands...)`.
+  Value sumRows(ValueRange rowOperands, Body term) const {
+    return reduceRows(0, rowOperands, term, add);
+  }
+  static Value add(OpBuilder &b, Location loc, Value x, Value y) {
+    return arith::AddFOp::create(b, loc, x, y);
+  }
+  /// One value per element; operands may have full rank, rank - 1 (one a row)
+  /// or rank 1 (one a column) as `maps` says.
+  Value elementwise(ValueRange operands, ArrayRef<AffineMap> maps, Value out,
+                    AffineMap outMap, Body body) const;
+  /// sum / n as wide, one a row.
+  Value meanOf(Value sums) const;
+};
+
+Value RowBuilder::elementwise(ValueRange operands, ArrayRef<AffineMap> maps,
+                              Value out, AffineMap outMap, Body body) const {
+  SmallVector<AffineMap> allMaps(maps);
+  allMaps.push_back(outMap);
+  SmallVector<utils::IteratorType> iterators(outMap.getNumDims(),
+                                             utils::IteratorType::parallel);
+  Type outElement = getElementTypeOrSelf(out.getType());
+  return linalg::GenericOp::create(
+             b, loc, out.getType(), operands, out, allMaps, iterators,
+             [&](OpBuilder &b, Location loc, ValueRange args) {
+               SmallVector<Value> widened;
+               for (Value arg : args.drop_back())
+                 widened.push_back(widen(b, loc, arg));
+               Value result = body(b, loc, widened);
+               if (result.getType() != outElement)
+                 result = arith::TruncFOp::create(b, loc, outElement, result);
+               linalg::YieldOp::create(b, loc, result);
+             })
+      .getResult(0);
+}
+
+Value RowBuilder::reduceRows(
+    double start, ValueRange rowOperands, Body term,
+    function_ref<Value(OpBuilder &, Location, Value, Value)> combine) const {
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, input);
+  sizes.pop_back();
+  Value empty = tensor::EmptyOp::create(b, loc, sizes, wide);
+  Value filled = linalg::FillOp::create(b, loc, constant(b, loc, start), empty)
+                     .getResult(0);
+  SmallVector<Value> operands = {input};
+  llvm::append_range(operands, rowOperands);
+  SmallVector<AffineMap> maps = {
+      AffineMap::getMultiDimIdentityMap(rank, b.getContext())};
+  maps.append(rowOperands.size() + 1, rowMap);
+  SmallVector<utils::IteratorType> iterators(rank,
+                                             utils::IteratorType::parallel);
+  iterators.back() = utils::IteratorType::reduction;
+  return linalg::GenericOp::create(
+             b, loc, filled.getType(), operands, filled, maps, iterators,
+             [&](OpBuilder &b, Location loc, ValueRange args) {
+               SmallVector<Value> widened;
+               for (Value arg : args.drop_back())
+                 widened.push_back(widen(b, loc, arg));
+               Value all = combine(b, loc, args.back(), term(b, loc, widened));
+               linalg::YieldOp::create(b, loc, all);
+             })
+      .getResult(0);
+}
+
+Value RowBuilder::meanOf(Value sums) const {
+  OpFoldResult size = tensor::getMixedSize(b, loc, input, rank - 1);
+  Value count = getValueOrCreateConstantIndexOp(b, loc, size);
+  count = arith::IndexCastOp::create(b, loc, b.getI64Type(), count);
+  count = arith::SIToFPOp::create(b, loc, wide, count);
+  AffineMap id = AffineMap::getMultiDimIdentityMap(rank - 1, b.getContext());
+  Value out = tensor::EmptyOp::create(
+      b, loc, tensor::getMixedSizes(b, loc, sums), wide);
+  return elementwise(sums, id, out, id,
+                     [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
+                       return arith::DivFOp::create(b, loc, args[0], count);
+                     });
+}
+
+} // namespace
+
+SmallVector<Value> nn::decomposeRows(RewriterBase &b, LayerNormOp op) {
+  RowBuilder norm{b, op.getLoc(), op.getInput()};
+  Value mean = norm.meanOf(norm.sumRows(
+      {}, [](OpBuilder &, Location, ValueRange x) -> Value { return x[0]; }));
+  Value variance = norm.meanOf(
+      norm.sumRows(mean, [](OpBuilder &b, Location loc, ValueRange x) -> Value {
+        Value d = arith::SubFOp::create(b, loc, x[0], x[1]);
+        return arith::MulFOp::create(b, loc, d, d);
+      }));
+  AffineMap id = AffineMap::getMultiDimIdentityMap(norm.rank, b.getContext());
+  AffineMap unit = id.getMinorSubMap(1);
+  SmallVector<Value> operands = {op.getInput(), mean, variance, op.getScale()};
+  SmallVector<AffineMap> maps = {id, norm.rowMap, norm.rowMap, unit};
+  if (op.getBias()) {
+    operands.push_back(op.getBias());
+    maps.push_back(unit);
+  }
+  double epsilon = op.getEpsilon().convertToDouble();
+  return {norm.elementwise(
+      operands, maps, op.getInit(), id,
+      [&](OpBuilder &b, Location loc, ValueRange x) -> Value {
+        Value d = arith::SubFOp::create(b, loc, x[0], x[1]);
+        Value v =
+            arith::AddFOp::create(b, loc, x[2], norm.constant(b, loc, epsilon));
+        Value y =
+            arith::DivFOp::create(b, loc, d, math::SqrtOp::create(b, loc, v));
+        y = arith::MulFOp::create(b, loc, y, x[3]);
+        return x.size() == 5 ? arith::AddFOp::create(b, loc, y, x[4]) : y;
+      })};
+}
+
+SmallVector<Value> nn::decomposeRows(RewriterBase &b, RMSNormOp op) {
+  RowBuilder norm{b, op.getLoc(), op.getInput()};
+  Value square = norm.meanOf(
+      norm.sumRows({}, [](OpBuilder &b, Location loc, ValueRange x) -> Value {
+        return arith::MulFOp::create(b, loc, x[0], x[0]);
+      }));
+  AffineMap id = AffineMap::getMultiDimIdentityMap(norm.rank, b.getContext());
+  double epsilon = op.getEpsilon().convertToDouble();
+  return {norm.elementwise(
+      {op.getInput(), square, op.getScale()},
+      {id, norm.rowMap, id.getMinorSubMap(1)}, op.getInit(), id,
+      [&](OpBuilder &b, Location loc, ValueRange x) -> Value {
+        Value v =
+            arith::AddFOp::create(b, loc, x[1], norm.constant(b, loc, epsilon));
+        Value y = arith::DivFOp::create(b, loc, x[0],
+                                        math::SqrtOp::create(b, loc, v));
+        return arith::MulFOp::create(b, loc, y, x[2]);
+      })};
+}
+
+/// The row's number `label` at `at`, if it lies in the row, else `otherwise`.
+static Value pickOrElse(OpBuilder &b, Location loc, Value rows, ValueRange at,
+                        Value label, Value inside, Value otherwise) {
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+  Value position = arith::IndexCastOp::create(b, loc, b.getIndexType(), label);
+  SmallVector<Value> where(at);
+  where.push_back(arith::SelectOp::create(b, loc, inside, position, zero));
+  Value picked = tensor::ExtractOp::create(b, loc, rows, where);
+  if (picked.getType() != otherwise.getType())
+    picked = arith::ExtFOp::create(b, loc, otherwise.getType(), picked);
+  return arith::SelectOp::create(b, loc, inside, picked, otherwise);
+}
+
+SmallVector<Value> nn::decomposeRows(RewriterBase &b, CrossEntropyOp op) {
+  Location loc = op.getLoc();
+  Value logits = op.getLogits();
+  RowBuilder rows{b, loc, logits};
+  AffineMap id =
+      AffineMap::getMultiDimIdentityMap(rows.rank - 1, b.getContext());
+  auto itself = [](OpBuilder &, Location, ValueRange x) { return x[0]; };
+  Value largest = rows.reduceRows(
+      -std::numeric_limits<double>::infinity(), {}, itself,
+      [](OpBuilder &b, Location loc, Value x, Value y) -> Value {
+        return arith::MaximumFOp::create(b, loc, x, y);
+      });
+  Value sum = rows.sumRows(
+      largest, [](OpBuilder &b, Location loc, ValueRange x) -> Value {
+        return math::ExpOp::create(b, loc,
+                                   arith::SubFOp::create(b, loc, x[0], x[1]));
+      });
+  Value normaliser =
+      rows.elementwise({largest, sum}, {id, id}, op.getInits()[1], id,
+                       [](OpBuilder &b, Location loc, ValueRange x) -> Value {
+                         return arith::AddFOp::create(
+                             b, loc, x[0], math::LogOp::create(b, loc, x[1]));
+                       });
+  double smoothing = op.getSmoothing().convertToDouble();
+  SmallVector<Value> operands = {op.getTargets(), normaliser};
+  if (smoothing > 0)
+    operands.push_back(rows.meanOf(rows.sumRows({}, itself)));
+  Value classes = getValueOrCreateConstantIndexOp(
+      b, loc, tensor::getMixedSize(b, loc, logits, rows.rank - 1));
+  SmallVector<AffineMap> maps(operands.size() + 1, id);
+  SmallVector<utils::IteratorType> parallel(rows.rank - 1,
+                                            utils::IteratorType::parallel);
+  auto losses = linalg::GenericOp::create(
+      b, loc, op.getInits()[0].getType(), operands, op.getInits()[0], maps,
+      parallel, [&](OpBuilder &b, Location loc, ValueRange x) {
+        SmallVector<Value> at;
+        for (int64_t d = 0; d < rows.rank - 1; ++d)
+          at.push_back(linalg::IndexOp::create(b, loc, d));
+        Value inside = isClass(b, loc, x[0], classes);
+        Value score = pickOrElse(
+            b, loc, logits, at, x[0], inside,
+            rows.constant(b, loc, std::numeric_limits<double>::quiet_NaN()));
+        Value kept = arith::MulFOp::create(
+            b, loc, rows.constant(b, loc, 1 - smoothing), score);
+        Value loss = arith::SubFOp::create(b, loc, x[1], kept);
+        if (smoothing > 0) {
+          Value spread = arith::MulFOp::create(
+              b, loc, rows.constant(b, loc, smoothing), x[2]);
+          loss = arith::SubFOp::create(b, loc, loss, spread);
+        }
+        if (Value ignored = isIgnored(b, loc, op, x[0]))
+          loss = arith::SelectOp::create(b, loc, ignored,
+                                         rows.constant(b, loc, 0), loss);
+        linalg::YieldOp::create(b, loc, loss);
+      });
+  return {losses.getResult(0), normaliser};
+}
