@@ -17,6 +17,7 @@
 
 #include "Emitter.h"
 #include "twist/Codegen/CPU/CPU.h"
+#include "twist/Dialect/NN/NN.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 
@@ -30,7 +31,8 @@ struct LoopDim {
   int64_t origin = 0;
 };
 
-/// An operand of a nest: the element at iteration (i…) is offset + Σ i_d · steps_d.
+/// An operand of a nest: the element at iteration (i…) is offset + Σ i_d ·
+/// steps_d.
 struct NestOperand {
   Buffer buffer;
   Value offset;
@@ -45,9 +47,9 @@ struct Nest {
 
 /// The nest of maps over shaped operands (scalar ones get no buffer). Fails
 /// where a map is not linear.
-mlir::FailureOr<Nest> buildNest(Emitter &e, ValueRange operands,
-                                llvm::ArrayRef<mlir::AffineMap> maps,
-                                llvm::ArrayRef<mlir::utils::IteratorType> kinds);
+mlir::FailureOr<Nest>
+buildNest(Emitter &e, ValueRange operands, llvm::ArrayRef<mlir::AffineMap> maps,
+          llvm::ArrayRef<mlir::utils::IteratorType> kinds);
 
 /// Joins neighbouring loops that every operand walks as one run, except those
 /// with `keep` set (or empty to join all it can).
@@ -59,10 +61,18 @@ Value countGenericTasks(Emitter &e, mlir::linalg::GenericOp op);
 mlir::LogicalResult lowerGeneric(Emitter &e, mlir::linalg::GenericOp op,
                                  Value task);
 
-/// Softmax, layer_norm, rms_norm and gather: tasks of whole rows.
+/// Softmax, layer_norm, rms_norm, gather and cross_entropy: tasks of whole
+/// rows.
 Value countRowTasks(Emitter &e, mlir::Operation *op);
 mlir::LogicalResult lowerRows(Emitter &e, mlir::Operation *op, Value task);
 bool isRowOp(mlir::Operation *op);
+
+/// The index at `offset` as a position in [0, size): from the end where
+/// negative, kept inside.
+Value pickPosition(Emitter &e, const Buffer &indices, Value offset, Value size);
+
+Value countScatterTasks(Emitter &e, nn::ScatterAddOp op);
+mlir::LogicalResult lowerScatter(Emitter &e, nn::ScatterAddOp op, Value task);
 
 Value countGemmTasks(Emitter &e, GemmOp op);
 mlir::LogicalResult lowerGemm(Emitter &e, GemmOp op, Value task);

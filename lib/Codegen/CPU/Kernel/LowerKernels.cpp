@@ -1,4 +1,5 @@
-//===- LowerKernels.cpp - Outlines and writes kernels -----------------------===//
+//===- LowerKernels.cpp - Outlines and writes kernels
+//-----------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -25,7 +26,8 @@ using namespace mlir;
 using namespace twist::cpu;
 
 static bool isComputation(Operation *op) {
-  if (!isa<linalg::GenericOp, GemmOp, PackOp>(op) && !isRowOp(op))
+  if (!isa<linalg::GenericOp, GemmOp, PackOp, twist::nn::ScatterAddOp>(op) &&
+      !isRowOp(op))
     return false;
   return llvm::none_of(op->getOperandTypes(),
                        [](Type type) { return isa<TensorType>(type); });
@@ -38,6 +40,8 @@ static Value countTasks(Emitter &e, Operation *op) {
     return countGemmTasks(e, gemm);
   if (auto pack = dyn_cast<PackOp>(op))
     return countPackTasks(e, pack);
+  if (auto scatter = dyn_cast<twist::nn::ScatterAddOp>(op))
+    return countScatterTasks(e, scatter);
   return countRowTasks(e, op);
 }
 
@@ -48,6 +52,8 @@ static LogicalResult lower(Emitter &e, Operation *op, Value task) {
     return lowerGemm(e, gemm, task);
   if (auto pack = dyn_cast<PackOp>(op))
     return lowerPack(e, pack, task);
+  if (auto scatter = dyn_cast<twist::nn::ScatterAddOp>(op))
+    return lowerScatter(e, scatter, task);
   return lowerRows(e, op, task);
 }
 
@@ -107,7 +113,8 @@ func::FuncOp Outliner::isolate(Operation *op, ArrayRef<Value> arguments,
   SmallVector<Type> types = {b.getIndexType()};
   for (Value argument : arguments)
     types.push_back(argument.getType());
-  auto kernel = func::FuncOp::create(loc, "kernel", b.getFunctionType(types, {}));
+  auto kernel =
+      func::FuncOp::create(loc, "kernel", b.getFunctionType(types, {}));
   kernel.setPrivate();
   Block *block = kernel.addEntryBlock();
   b.setInsertionPointToStart(block);
@@ -122,9 +129,9 @@ func::FuncOp Outliner::isolate(Operation *op, ArrayRef<Value> arguments,
   return kernel;
 }
 
-FailureOr<func::FuncOp>
-Outliner::getKernel(Operation *op, ArrayRef<Value> arguments,
-                    ArrayRef<Operation *> constants) {
+FailureOr<func::FuncOp> Outliner::getKernel(Operation *op,
+                                            ArrayRef<Value> arguments,
+                                            ArrayRef<Operation *> constants) {
   func::FuncOp kernel = isolate(op, arguments, constants);
   std::string text;
   llvm::raw_string_ostream stream(text);

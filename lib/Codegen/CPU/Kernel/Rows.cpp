@@ -1,16 +1,13 @@
-//===- Rows.cpp - Kernels of softmax, the norms and gather ------------------===//
+//===- Rows.cpp - Kernels of softmax, the norms and gather
+//------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
 //
 //===----------------------------------------------------------------------===//
-//
-// One task is a block of rows; a row is walked a few times while it is near.
-//
-//===----------------------------------------------------------------------===//
 
 #include "Kernels.h"
-#include "twist/Dialect/NN/NN.h"
+#include "RowWalker.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -22,23 +19,22 @@ using namespace twist::cpu;
 static constexpr int64_t rowTaskElements = 8192;
 
 bool twist::cpu::isRowOp(Operation *op) {
-  return isa<linalg::SoftmaxOp, nn::LayerNormOp, nn::RMSNormOp, nn::GatherOp>(
-      op);
+  return isa<linalg::SoftmaxOp, nn::LayerNormOp, nn::RMSNormOp, nn::GatherOp,
+             nn::CrossEntropyOp>(op);
 }
 
-namespace {
-/// The dimensions of the output: those of rows, and the one on vectors (-1:
-/// none, rows of one element).
-struct RowPlan {
-  SmallVector<int64_t> rowDims;
-  int64_t vectorDim = -1;
-  Value rows, length, rowsPerTask, tasks;
-  SmallVector<Value> rowExtents;
-};
-} // namespace
-
-static Value outputOf(Operation *op) {
+/// The operand whose rows are walked.
+static Value rowsOf(Operation *op) {
+  if (auto crossEntropy = dyn_cast<nn::CrossEntropyOp>(op))
+    return crossEntropy.getLogits();
   return cast<DestinationStyleOpInterface>(op).getDpsInits().front();
+}
+
+RowWalker::RowWalker(Emitter &e, Operation *op, RowPlan plan)
+    : e(e), plan(std::move(plan)) {
+  element = cast<MemRefType>(rowsOf(op).getType()).getElementType();
+  compute = element.isF64() ? element : Type(e.b.getF32Type());
+  lanes = e.target.lanes(compute);
 }
 
 /// The dimension a softmax sums over.
@@ -46,7 +42,7 @@ static int64_t softmaxDim(linalg::SoftmaxOp op) { return op.getDimension(); }
 
 static RowPlan makePlan(Emitter &e, Operation *op) {
   RowPlan plan;
-  Value output = outputOf(op);
+  Value output = rowsOf(op);
   int64_t rank = cast<MemRefType>(output.getType()).getRank();
   plan.vectorDim = rank - 1;
   int64_t inner = -1;
@@ -57,7 +53,8 @@ static RowPlan makePlan(Emitter &e, Operation *op) {
     if (static_cast<int64_t>(gather.getAxis()) == data.getRank() - 1)
       plan.vectorDim = -1;
   }
-  plan.length = plan.vectorDim < 0 ? e.index(1) : e.size(output, plan.vectorDim);
+  plan.length =
+      plan.vectorDim < 0 ? e.index(1) : e.size(output, plan.vectorDim);
   Value work = plan.length;
   for (int64_t d = 0; d < rank; ++d) {
     if (d == plan.vectorDim)
@@ -81,70 +78,12 @@ Value twist::cpu::countRowTasks(Emitter &e, Operation *op) {
   return makePlan(e, op).tasks;
 }
 
-namespace {
-/// Walks of one row.
-class RowWalker {
-public:
-  RowWalker(Emitter &e, Operation *op, RowPlan plan)
-      : e(e), plan(std::move(plan)) {
-    element = cast<MemRefType>(outputOf(op).getType()).getElementType();
-    compute = element.isF64() ? element : Type(e.b.getF32Type());
-    lanes = e.target.lanes(compute);
-  }
-
-  Emitter &e;
-  RowPlan plan;
-  Type element, compute;
-  int64_t lanes;
-
-  /// The start of a row in a buffer of the output's shape.
-  Value rowStart(const Buffer &buffer, ValueRange at) {
-    Value offset = buffer.offset;
-    for (auto [dim, index] : llvm::zip_equal(plan.rowDims, at))
-      offset = e.add(offset, e.mul(index, buffer.strides[dim]));
-    return offset;
-  }
-  Value at(const Buffer &buffer, Value start, Value i) {
-    return e.add(start, e.mul(i, buffer.strides.back()));
-  }
-  Value loadAt(const Buffer &buffer, Value start, Value i, Mask mask) {
-    return e.convert(e.load(buffer, at(buffer, start, i), buffer.strides.back(),
-                            lanes, mask),
-                     compute);
-  }
-  void storeAt(Value value, const Buffer &buffer, Value start, Value i,
-               Mask mask) {
-    e.store(e.convert(value, buffer.element), buffer, at(buffer, start, i),
-            buffer.strides.back(), mask);
-  }
-  Value splat(double value) {
-    return e.constant(e.vector(compute, lanes), value);
-  }
-  template <typename Op> Value make(Value x, Value y) {
-    return Op::create(e.b, e.loc, x, y);
-  }
-  /// A plain maximum: a NaN shows in the sum that follows.
-  Value larger(Value x, Value y) {
-    Value greater =
-        arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, x, y);
-    return arith::SelectOp::create(e.b, e.loc, greater, x, y);
-  }
-
-  void forEach(function_ref<void(Value, Mask)> body);
-  /// Folds term(i) over the row into a scalar; lanes outside the row count as
-  /// `neutral`.
-  Value fold(double neutral, function_ref<Value(Value, Mask)> term,
-             function_ref<Value(Value, Value)> combine);
-};
-} // namespace
-
 void RowWalker::forEach(function_ref<void(Value, Mask)> body) {
   Value width = e.index(lanes);
   Value whole = e.mul(e.div(plan.length, width), width);
   e.loop(e.index(0), whole, width, [&](Value i) { body(i, Mask()); });
-  e.branch(e.less(whole, plan.length), [&] {
-    body(whole, e.mask(e.sub(plan.length, whole), lanes));
-  });
+  e.branch(e.less(whole, plan.length),
+           [&] { body(whole, e.mask(e.sub(plan.length, whole), lanes)); });
 }
 
 Value RowWalker::fold(double neutral, function_ref<Value(Value, Mask)> term,
@@ -152,11 +91,10 @@ Value RowWalker::fold(double neutral, function_ref<Value(Value, Mask)> term,
   Value width = e.index(lanes);
   Value whole = e.mul(e.div(plan.length, width), width);
   Value start = splat(neutral);
-  Value sum = e.loop(e.index(0), whole, width, start,
-                     [&](Value i, ValueRange carried) {
-                       return SmallVector<Value>{
-                           combine(term(i, Mask()), carried[0])};
-                     })[0];
+  Value sum =
+      e.loop(e.index(0), whole, width, start, [&](Value i, ValueRange carried) {
+        return SmallVector<Value>{combine(term(i, Mask()), carried[0])};
+      })[0];
   Value rest = e.sub(plan.length, whole);
   if (constantOf(rest) != 0) {
     Mask mask = e.mask(rest, lanes);
@@ -188,21 +126,21 @@ static void writeSoftmaxRow(RowWalker &w, const Buffer &input,
   };
   // Narrow outputs are rounded once, so their exponentials are made twice.
   bool keeps = w.element == w.compute;
-  Value total = w.fold(0,
-                       [&](Value i, Mask mask) {
-                         Value value = exponential(i, mask);
-                         if (keeps)
-                           w.storeAt(value, output, to, i, mask);
-                         return value;
-                       },
-                       sum);
+  Value total = w.fold(
+      0,
+      [&](Value i, Mask mask) {
+        Value value = exponential(i, mask);
+        if (keeps)
+          w.storeAt(value, output, to, i, mask);
+        return value;
+      },
+      sum);
   // The sum is at least 1, that of the largest element: its reciprocal is
   // normal, and a product costs a tenth of a quotient.
   Value one = e.constant(total.getType(), 1);
   Value factor = e.splat(w.make<arith::DivFOp>(one, total), w.lanes);
   w.forEach([&](Value i, Mask mask) {
-    Value value =
-        keeps ? w.loadAt(output, to, i, mask) : exponential(i, mask);
+    Value value = keeps ? w.loadAt(output, to, i, mask) : exponential(i, mask);
     w.storeAt(w.make<arith::MulFOp>(value, factor), output, to, i, mask);
   });
 }
@@ -224,8 +162,9 @@ static void writeSoftmaxColumns(RowWalker &w, const Buffer &input,
         return SmallVector<Value>{body(k, carried[0])};
       })[0];
     };
-    Value largest = over(w.splat(-std::numeric_limits<double>::infinity()),
-                         [&](Value k, Value sum) { return w.larger(load(k), sum); });
+    Value largest =
+        over(w.splat(-std::numeric_limits<double>::infinity()),
+             [&](Value k, Value sum) { return w.larger(load(k), sum); });
     auto exponential = [&](Value k) -> Value {
       return math::ExpOp::create(e.b, e.loc,
                                  w.make<arith::SubFOp>(load(k), largest));
@@ -250,18 +189,16 @@ static Value inverseRoot(RowWalker &w, Value sum, Value length,
                          double epsilon) {
   Emitter &e = w.e;
   Value mean = w.make<arith::DivFOp>(sum, length);
-  Value shifted =
-      w.make<arith::AddFOp>(mean, e.constant(w.compute, epsilon));
+  Value shifted = w.make<arith::AddFOp>(mean, e.constant(w.compute, epsilon));
   Value root = math::SqrtOp::create(e.b, e.loc, shifted);
   Value inverse = w.make<arith::DivFOp>(e.constant(w.compute, 1), root);
   return e.splat(inverse, w.lanes);
 }
 
-static Value lengthAsFloat(RowWalker &w) {
-  Emitter &e = w.e;
-  Value wide = arith::IndexCastOp::create(e.b, e.loc, e.b.getI64Type(),
-                                          w.plan.length);
-  return arith::SIToFPOp::create(e.b, e.loc, w.compute, wide);
+Value RowWalker::lengthAsFloat() {
+  Value wide =
+      arith::IndexCastOp::create(e.b, e.loc, e.b.getI64Type(), plan.length);
+  return arith::SIToFPOp::create(e.b, e.loc, compute, wide);
 }
 
 static void writeNormRow(RowWalker &w, Operation *op, ArrayRef<Buffer> buffers,
@@ -271,32 +208,38 @@ static void writeNormRow(RowWalker &w, Operation *op, ArrayRef<Buffer> buffers,
   const Buffer &input = buffers.front(), &scale = buffers[1],
                &output = buffers.back();
   Value from = w.rowStart(input, at), to = w.rowStart(output, at);
-  Value length = lengthAsFloat(w);
+  Value length = w.lengthAsFloat();
   auto sum = [&](Value x, Value y) { return w.make<arith::AddFOp>(x, y); };
-  auto load = [&](Value i, Mask mask) { return w.loadAt(input, from, i, mask); };
+  auto load = [&](Value i, Mask mask) {
+    return w.loadAt(input, from, i, mask);
+  };
   Value mean;
   if (layerNorm)
-    mean = e.splat(w.make<arith::DivFOp>(w.fold(0, load, sum), length), w.lanes);
+    mean =
+        e.splat(w.make<arith::DivFOp>(w.fold(0, load, sum), length), w.lanes);
   auto centred = [&](Value i, Mask mask) {
     Value value = load(i, mask);
     return mean ? w.make<arith::SubFOp>(value, mean) : value;
   };
-  Value squares = w.fold(0,
-                         [&](Value i, Mask mask) {
-                           Value value = centred(i, mask);
-                           return w.make<arith::MulFOp>(value, value);
-                         },
-                         sum);
+  Value squares = w.fold(
+      0,
+      [&](Value i, Mask mask) {
+        Value value = centred(i, mask);
+        return w.make<arith::MulFOp>(value, value);
+      },
+      sum);
   double epsilon = layerNorm
                        ? layerNorm.getEpsilon().convertToDouble()
                        : cast<nn::RMSNormOp>(op).getEpsilon().convertToDouble();
   Value inverse = inverseRoot(w, squares, length, epsilon);
   w.forEach([&](Value i, Mask mask) {
     Value value = w.make<arith::MulFOp>(centred(i, mask), inverse);
-    value = w.make<arith::MulFOp>(value, w.loadAt(scale, scale.offset, i, mask));
+    value =
+        w.make<arith::MulFOp>(value, w.loadAt(scale, scale.offset, i, mask));
     if (layerNorm && layerNorm.getBias()) {
       const Buffer &bias = buffers[2];
-      value = w.make<arith::AddFOp>(value, w.loadAt(bias, bias.offset, i, mask));
+      value =
+          w.make<arith::AddFOp>(value, w.loadAt(bias, bias.offset, i, mask));
     }
     w.storeAt(value, output, to, i, mask);
   });
@@ -306,14 +249,14 @@ static void writeNormRow(RowWalker &w, Operation *op, ArrayRef<Buffer> buffers,
 // Gather
 //===----------------------------------------------------------------------===//
 
-/// The picked index: from the end where negative, kept inside the data.
-static Value pick(Emitter &e, const Buffer &indices, Value offset, Value size) {
+Value twist::cpu::pickPosition(Emitter &e, const Buffer &indices, Value offset,
+                               Value size) {
   Value raw = e.loadScalar(indices, offset);
   Type indexType = e.b.getIndexType();
   Value index = arith::IndexCastOp::create(e.b, e.loc, indexType, raw);
   Value zero = e.index(0);
-  Value negative = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::slt,
-                                         index, zero);
+  Value negative =
+      arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::slt, index, zero);
   Value wrapped = arith::AddIOp::create(e.b, e.loc, index, size);
   index = arith::SelectOp::create(e.b, e.loc, negative, wrapped, index);
   index = arith::MaxSIOp::create(e.b, e.loc, index, zero);
@@ -335,15 +278,15 @@ static void writeGatherRow(RowWalker &w, nn::GatherOp op, const Buffer &data,
     else
       from = e.add(from, e.mul(index, data.strides[dim - picks + 1]));
   }
-  Value picked = pick(e, indices, offset, data.sizes[axis]);
+  Value picked = pickPosition(e, indices, offset, data.sizes[axis]);
   from = e.add(from, e.mul(picked, data.strides[axis]));
   if (w.plan.vectorDim < 0) {
     e.storeScalar(e.loadScalar(data, from), output, to);
     return;
   }
   w.forEach([&](Value i, Mask mask) {
-    Value value = e.load(data, w.at(data, from, i), data.strides.back(), w.lanes,
-                         mask);
+    Value value =
+        e.load(data, w.at(data, from, i), data.strides.back(), w.lanes, mask);
     e.store(value, output, w.at(output, to, i), output.strides.back(), mask);
   });
 }
@@ -359,6 +302,10 @@ LogicalResult twist::cpu::lowerRows(Emitter &e, Operation *op, Value task) {
     SmallVector<Value> at = e.delinearize(row, w.plan.rowExtents);
     if (auto gather = dyn_cast<nn::GatherOp>(op)) {
       writeGatherRow(w, gather, buffers[0], buffers[1], buffers[2], at);
+      return;
+    }
+    if (auto crossEntropy = dyn_cast<nn::CrossEntropyOp>(op)) {
+      writeCrossEntropyRow(w, crossEntropy, buffers, at);
       return;
     }
     auto softmax = dyn_cast<linalg::SoftmaxOp>(op);

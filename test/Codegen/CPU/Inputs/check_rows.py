@@ -1,4 +1,4 @@
-"""Softmax, the norms and gather against numpy in f64."""
+"""Softmax, the norms, gather, scatter_add and cross_entropy against numpy in f64."""
 import os
 
 import numpy as np
@@ -43,6 +43,40 @@ def check(library, m, n):
     assert (y == bytes_[:, i]).all()
 
 
+def check_losses(library, m, n):
+    x = 30 * rng.standard_normal((m, n)).astype("f")
+    targets = rng.integers(0, n, m)
+    targets[rng.random(m) < 0.3] = -100
+    losses, normalisers = np.zeros(m, "f"), np.zeros(m, "f")
+    library("losses", x, targets, losses, normalisers)
+    wide = x.astype("d")
+    want = wide.max(1) + np.log(np.exp(wide - wide.max(1, keepdims=True)).sum(1))
+    close(normalisers, want, ("normalisers", m, n))
+    kept = np.take_along_axis(wide, np.maximum(targets, 0)[:, None], 1)[:, 0]
+    want = np.where(targets < 0, 0, want - 0.9 * kept - 0.1 * wide.mean(1))
+    close(losses, want, ("losses", m, n))
+    # What is no class.
+    targets[0] = n
+    library("losses", x, targets, losses, normalisers)
+    assert np.isnan(losses[0]) and np.isfinite(losses[1:]).all()
+
+
+def check_scatter(library, m, n):
+    table, i = rng.standard_normal((m, n)), rng.integers(-m - 3, m + 3, (3, 7))
+    updates = rng.standard_normal((3, 7, n))
+    got, want = table.astype("f"), table.astype("f")
+    library("scatter0", updates.astype("f"), i, got)
+    at = np.clip(np.where(i < 0, i + m, i), 0, m - 1)
+    np.add.at(want, at, updates.astype("f"))
+    assert (got == want).all(), ("scatter0", m, n)
+    got, want = table.copy(), table.copy()
+    i, updates = rng.integers(-n, n, 11).astype("i"), rng.standard_normal((m, 11))
+    library("scatter1", updates, i, got)
+    for k, column in enumerate(i):
+        want[:, column] += updates[:, k]
+    assert (got == want).all(), ("scatter1", m, n)
+
+
 def main():
     with open(os.path.join(os.path.dirname(__file__), "rows.mlir")) as file:
         text = file.read()
@@ -52,6 +86,8 @@ def main():
         library = Library(text, options=f"vector-bits={bits}", march=march)
         for m, n in ((3, 5), (40, 77), (1, 1), (129, 1000), (5, 4000), (64, 16)):
             check(library, m, n)
+            check_losses(library, m, n)
+            check_scatter(library, m, n)
         # Masked rows stay finite where something is kept.
         x, y = np.array([[-np.inf, 1, -np.inf, 1]], "f"), np.zeros((1, 4), "f")
         library("softmax", x, y)

@@ -26,3 +26,15 @@ func.func @gather1(%x: memref<?x?xi8>, %i: memref<?xi32>, %y: memref<?x?xi8>) at
   nn.gather ins(%x, %i : memref<?x?xi8>, memref<?xi32>) outs(%y : memref<?x?xi8>) axis 1
   return
 }
+func.func @losses(%x: memref<?x?xf32>, %t: memref<?xi64>, %y: memref<?xf32>, %n: memref<?xf32>) attributes {llvm.emit_c_interface} {
+  nn.cross_entropy ins(%x, %t : memref<?x?xf32>, memref<?xi64>) outs(%y, %n : memref<?xf32>, memref<?xf32>) {ignore = -100 : i64, smoothing = 0.1 : f64}
+  return
+}
+func.func @scatter0(%u: memref<?x?x?xf32>, %i: memref<?x?xi64>, %y: memref<?x?xf32>) attributes {llvm.emit_c_interface} {
+  nn.scatter_add ins(%u, %i : memref<?x?x?xf32>, memref<?x?xi64>) outs(%y : memref<?x?xf32>) axis 0
+  return
+}
+func.func @scatter1(%u: memref<?x?xf64>, %i: memref<?xi32>, %y: memref<?x?xf64>) attributes {llvm.emit_c_interface} {
+  nn.scatter_add ins(%u, %i : memref<?x?xf64>, memref<?xi32>) outs(%y : memref<?x?xf64>) axis 1
+  return
+}
