@@ -11,6 +11,7 @@
 #include "Rules.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 namespace twist {
 
@@ -41,7 +42,7 @@ public:
   mlir::LogicalResult run();
 
 private:
-  mlir::LogicalResult checkCaptures();
+  mlir::LogicalResult findPicks();
   mlir::LogicalResult classify();
   mlir::LogicalResult shareTies();
   mlir::LogicalResult pullBack(mlir::OpOperand &input);
@@ -58,8 +59,13 @@ private:
   mlir::FailureOr<mlir::Value> build(mlir::OpOperand &input,
                                      mlir::AffineMap map, Reads reads,
                                      mlir::Value zeros);
-  mlir::FailureOr<mlir::Value>
-  adjointIn(mlir::OpBuilder &b, mlir::ValueRange args, mlir::OpOperand &input);
+  mlir::LogicalResult pullBackPick(mlir::tensor::ExtractOp pick);
+  mlir::IRMapping copyBody(mlir::OpBuilder &b, mlir::ValueRange args,
+                           mlir::ValueRange loops = {});
+  mlir::FailureOr<mlir::Value> adjointOf(mlir::OpBuilder &b,
+                                         const mlir::IRMapping &forward,
+                                         mlir::ValueRange args,
+                                         mlir::Value wanted);
   mlir::FailureOr<mlir::Value>
   sweep(mlir::OpBuilder &b, const mlir::IRMapping &forward,
         mlir::DenseMap<mlir::Value, mlir::Value> &adjoints, mlir::Value wanted);
@@ -71,7 +77,8 @@ private:
   Backward &backward;
   const GradientRules &rules;
   mlir::Location loc;
-  mlir::SmallVector<Combination> combinations; // one a result
+  mlir::SmallVector<Combination> combinations;      // one a result
+  mlir::SmallVector<mlir::tensor::ExtractOp> picks; // of computed tensors
   // What the seeds read besides the generic's own operands: for each result
   // with a cotangent, it; for an extremum the result too.
   mlir::SmallVector<mlir::Value> extraOperands;

@@ -11,7 +11,6 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
-#include "mlir/Transforms/RegionUtils.h"
 
 using namespace mlir;
 using namespace twist;
@@ -23,16 +22,6 @@ static bool isFloat(Value value) {
 //===----------------------------------------------------------------------===//
 // What the generic computes
 //===----------------------------------------------------------------------===//
-
-LogicalResult GenericGradient::checkCaptures() {
-  llvm::SetVector<Value> captured;
-  getUsedValuesDefinedAbove(op->getRegions(), captured);
-  for (Value value : captured)
-    if (backward.isActive(value))
-      return op.emitError("has no gradient: its body reads a computed tensor "
-                          "at computed positions");
-  return success();
-}
 
 LogicalResult GenericGradient::classify() {
   Block *body = op.getBlock();
@@ -177,7 +166,8 @@ FailureOr<Value> GenericGradient::sweep(OpBuilder &b, const IRMapping &forward,
     Value adjoint = inner.getNumResults() == 1
                         ? adjoints.lookup(inner.getResult(0))
                         : Value();
-    if (!adjoint || !onPath.contains(inner.getResult(0)))
+    if (!adjoint || !onPath.contains(inner.getResult(0)) ||
+        inner.getResult(0) == wanted)
       continue;
     auto rule = rules.scalar.find(inner.getName().getStringRef());
     if (rule == rules.scalar.end())
@@ -199,11 +189,11 @@ FailureOr<Value> GenericGradient::sweep(OpBuilder &b, const IRMapping &forward,
   return adjoints.lookup(wanted);
 }
 
-/// Writes the body again and behind it the adjoint of `input`'s element.
-FailureOr<Value> GenericGradient::adjointIn(OpBuilder &b, ValueRange args,
-                                            OpOperand &input) {
+/// Writes the body again for the elements `args`; `loops`, if given, are what
+/// linalg.index gives.
+IRMapping GenericGradient::copyBody(OpBuilder &b, ValueRange args,
+                                    ValueRange loops) {
   IRMapping forward;
-  unsigned inputs = op.getNumDpsInputs();
   for (auto [from, to] : llvm::zip(op.getRegionInputArgs(), args))
     forward.map(from, to);
   // Terms don't depend on the accumulators; the combiners' clones are dead.
@@ -213,10 +203,21 @@ FailureOr<Value> GenericGradient::adjointIn(OpBuilder &b, ValueRange args,
     forward.map(old, zero);
   }
   for (Operation &inner : op.getBlock()->without_terminator())
-    b.clone(inner, forward);
+    if (auto index = dyn_cast<linalg::IndexOp>(inner); index && !loops.empty())
+      forward.map(index.getResult(), loops[index.getDim()]);
+    else
+      b.clone(inner, forward);
+  return forward;
+}
+
+/// The adjoint of `wanted`, of the old body, behind its copy; null for zero.
+FailureOr<Value> GenericGradient::adjointOf(OpBuilder &b,
+                                            const IRMapping &forward,
+                                            ValueRange args, Value wanted) {
   DenseMap<Value, Value> adjoints;
-  seed(b, forward, args.slice(inputs, extraOperands.size()), adjoints);
-  return sweep(b, forward, adjoints, op.getMatchingBlockArgument(&input));
+  seed(b, forward, args.slice(op.getNumDpsInputs(), extraOperands.size()),
+       adjoints);
+  return sweep(b, forward, adjoints, wanted);
 }
 
 //===----------------------------------------------------------------------===//
@@ -281,7 +282,9 @@ FailureOr<Value> GenericGradient::build(OpOperand &input, AffineMap map,
   auto gradient = linalg::GenericOp::create(
       b, loc, zeros.getType(), reads.operands, zeros, maps, iterators,
       [&](OpBuilder &b, Location loc, ValueRange args) {
-        FailureOr<Value> adjoint = adjointIn(b, args, input);
+        IRMapping forward = copyBody(b, args);
+        FailureOr<Value> adjoint =
+            adjointOf(b, forward, args, op.getMatchingBlockArgument(&input));
         failed = mlir::failed(adjoint);
         isZero = !failed && !*adjoint;
         Value sum = args.back();
@@ -358,10 +361,13 @@ LogicalResult GenericGradient::pullBack(OpOperand &input) {
 }
 
 LogicalResult GenericGradient::run() {
-  if (failed(checkCaptures()) || failed(classify()) || failed(shareTies()))
+  if (failed(findPicks()) || failed(classify()) || failed(shareTies()))
     return failure();
   for (OpOperand *input : op.getDpsInputOperands())
     if (backward.isActive(input->get()) && failed(pullBack(*input)))
+      return failure();
+  for (tensor::ExtractOp pick : picks)
+    if (failed(pullBackPick(pick)))
       return failure();
   for (auto [i, combination] : llvm::enumerate(combinations)) {
     OpOperand *init = op.getDpsInitOperand(i);

@@ -15,6 +15,7 @@ namespace twist {
 void addScalarRules(GradientRules &rules);
 void addGenericRule(GradientRules &rules);
 void addTensorRules(GradientRules &rules);
+void addRowRules(GradientRules &rules);
 
 /// Zeros of these sizes.
 mlir::Value zerosOf(mlir::OpBuilder &b, mlir::Location loc,

@@ -94,10 +94,12 @@ void twist::addTensorRules(GradientRules &rules) {
   addReshapes(rules);
   addSlices(rules);
   addRule<nn::GatherOp>(rules, [](nn::GatherOp op, Value g, Backward &to) {
-    Value zeros = zerosLike(to.builder, op.getLoc(), op.getData());
+    Value start = to.take(op.getData());
+    if (!start)
+      start = zerosLike(to.builder, op.getLoc(), op.getData());
     to.add(op.getData(),
-           nn::ScatterAddOp::create(to.builder, op.getLoc(), zeros.getType(), g,
-                                    op.getIndices(), zeros, op.getAxisAttr())
+           nn::ScatterAddOp::create(to.builder, op.getLoc(), start.getType(), g,
+                                    op.getIndices(), start, op.getAxisAttr())
                .getResult());
   });
   addRule<nn::ScatterAddOp>(

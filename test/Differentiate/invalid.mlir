@@ -14,16 +14,17 @@ func.func @loop(%x: tensor<4xf32>, %n: index) -> tensor<4xf32> {
 // -----
 
 #id = affine_map<(d0) -> (d0)>
-func.func @lookup(%x: tensor<4xf32>, %i: tensor<3xindex>) -> tensor<3xf32> {
-  %e = tensor.empty() : tensor<3xf32>
-  // expected-error @below {{has no gradient: its body reads a computed tensor at computed positions}}
-  %y = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
-       ins(%i : tensor<3xindex>) outs(%e : tensor<3xf32>) {
-  ^bb0(%a: index, %b: f32):
-    %s = tensor.extract %x[%a] : tensor<4xf32>
+func.func @capture(%x: tensor<4xf32>, %y: tensor<f32>) -> tensor<4xf32> {
+  %e = tensor.empty() : tensor<4xf32>
+  %c = tensor.extract %y[] : tensor<f32>
+  // expected-error @below {{has no gradient: its body captures a computed value and does more than pick from it}}
+  %r = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
+       ins(%x : tensor<4xf32>) outs(%e : tensor<4xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %s = arith.mulf %a, %c : f32
     linalg.yield %s : f32
-  } -> tensor<3xf32>
-  return %y : tensor<3xf32>
+  } -> tensor<4xf32>
+  return %r : tensor<4xf32>
 }
 
 // -----

@@ -141,3 +141,50 @@ func.func @relu(%x: tensor<4xf32> {onnx.name = "x"}) -> (tensor<4xf32> {onnx.nam
   } -> tensor<4xf32>
   return %y : tensor<4xf32>
 }
+
+// -----
+
+// One walk over the logits, written over them; softmax comes from the normaliser.
+// CHECK-LABEL: func @cross_entropy_gradient(
+// CHECK-SAME: %{{.+}}: tensor<4x8xf32>, %[[T:.+]]: tensor<4xi64>, %[[G:.+]]: tensor<4xf32>)
+// CHECK: %[[X:.+]] = linalg.generic
+// CHECK: %[[L:.+]]:2 = nn.cross_entropy ins(%[[X]], %[[T]]
+// CHECK: %[[W:.+]]:2 = linalg.generic {{.*}} ins(%[[T]], %[[G]]
+// CHECK: linalg.generic {{.*}} ins(%[[L]]#1, %[[W]]#0, %[[W]]#1 : {{.*}}) outs(%[[X]] :
+// CHECK: math.exp
+#id = affine_map<(d0, d1) -> (d0, d1)>
+func.func @cross_entropy(%x: tensor<4x8xf32>, %t: tensor<4xi64>) -> tensor<4xf32> {
+  %f = tensor.empty() : tensor<4x8xf32>
+  %s = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+       ins(%x : tensor<4x8xf32>) outs(%f : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %m = arith.mulf %a, %a : f32
+    linalg.yield %m : f32
+  } -> tensor<4x8xf32>
+  %e = tensor.empty() : tensor<4xf32>
+  %l:2 = nn.cross_entropy ins(%s, %t : tensor<4x8xf32>, tensor<4xi64>) outs(%e, %e : tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>, tensor<4xf32>
+  return %l#0 : tensor<4xf32>
+}
+
+// -----
+
+// What a body picks goes back one element after the other.
+// CHECK-LABEL: func @pick_gradient(
+// CHECK-SAME: %{{.+}}: tensor<4xf32>, %[[I:.+]]: tensor<3xindex>, %[[G:.+]]: tensor<3xf32>)
+// CHECK: scf.for %[[K:.+]] = {{.*}} iter_args(%[[T:.+]] =
+// CHECK-DAG: %[[AT:.+]] = tensor.extract %[[I]][%[[K]]]
+// CHECK-DAG: %[[D:.+]] = tensor.extract %[[G]][%[[K]]]
+// CHECK: %[[OLD:.+]] = tensor.extract %[[T]][%[[AT]]]
+// CHECK: %[[SUM:.+]] = arith.addf %[[OLD]], %[[D]]
+// CHECK: tensor.insert %[[SUM]] into %[[T]][%[[AT]]]
+#id = affine_map<(d0) -> (d0)>
+func.func @pick(%x: tensor<4xf32>, %i: tensor<3xindex>) -> tensor<3xf32> {
+  %e = tensor.empty() : tensor<3xf32>
+  %y = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]}
+       ins(%i : tensor<3xindex>) outs(%e : tensor<3xf32>) {
+  ^bb0(%a: index, %b: f32):
+    %s = tensor.extract %x[%a] : tensor<4xf32>
+    linalg.yield %s : f32
+  } -> tensor<3xf32>
+  return %y : tensor<3xf32>
+}

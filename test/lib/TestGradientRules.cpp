@@ -42,7 +42,8 @@ static GradientRules::TensorRule spoil(GradientRules::TensorRule rule) {
 
 namespace {
 /// To each function with `test.rule = "NAME"` adds @F_gradient and, with a
-/// mistake in that rule, @F_wrong. `list` prints the rules' names instead.
+/// mistake in that rule, @F_wrong; with `test.decompose` also @F_decomposed,
+/// for which the op has no rule. `list` prints the rules' names instead.
 struct TestGradientRulesPass
     : PassWrapper<TestGradientRulesPass, OperationPass<ModuleOp>> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(TestGradientRulesPass)
@@ -68,7 +69,9 @@ struct TestGradientRulesPass
     }
     for (auto function : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
       if (auto name = function->getAttrOfType<StringAttr>("test.rule"))
-        if (failed(addBoth(function, name, rules)))
+        if (failed(addBoth(function, name, rules)) ||
+            (function->hasAttr("test.decompose") &&
+             failed(addDecomposed(function, name, rules))))
           return signalPassFailure();
   }
 
@@ -85,6 +88,16 @@ struct TestGradientRulesPass
       return failure();
     spoilt->setName((function.getName() + "_wrong").str());
     return differentiate(function, request, rules);
+  }
+
+  LogicalResult addDecomposed(func::FuncOp function, StringRef name,
+                              GradientRules rules) {
+    rules.tensor.erase(name);
+    FailureOr<func::FuncOp> decomposed = differentiate(
+        function, GradientRequest::all(function.getFunctionType()), rules);
+    if (succeeded(decomposed))
+      decomposed->setName((function.getName() + "_decomposed").str());
+    return decomposed;
   }
 };
 } // namespace

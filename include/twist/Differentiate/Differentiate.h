@@ -33,6 +33,11 @@ public:
   mlir::Value cotangentOf(mlir::Value value) const {
     return cotangents.lookup(value);
   }
+  /// The same, for an op that adds to it and then adds the sum: what arrived is
+  /// forgotten.
+  mlir::Value take(mlir::Value value) {
+    return std::exchange(cotangents[value], mlir::Value());
+  }
   /// Adds `cotangent`, of `value`'s type, to what arrived; `value` is active.
   void add(mlir::Value value, mlir::Value cotangent);
 

@@ -50,7 +50,7 @@ def DifferentiatePass : Pass<"twist-differentiate", "::mlir::ModuleOp"> {
   let statistics = [
     Statistic<"numRules", "rules", "Ops whose rule was applied">
   ];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
                            "::mlir::tensor::TensorDialect", "::twist::nn::NNDialect"];
 }

@@ -63,7 +63,8 @@ func.func @{name}(%x: tensor<5xf64>, %y: tensor<5xf64>) -> tensor<5xf64>
   return %r : tensor<5xf64>
 }}
 """
-# rule: (shapes of operands, result's shape, the function's lines with operands %x, %y and result %r)
+# rule: (shapes of operands, result's shape, the function's lines with operands %x, %y, %z and result
+# %r). What follows a colon tells several of one rule apart.
 TENSORS = {
     "tensor.cast": ([(3, 2)], (3, 2), """
   %u = tensor.cast %x : tensor<3x2xf64> to tensor<?x2xf64>
@@ -83,6 +84,48 @@ TENSORS = {
     "nn.scatter_add": ([(3, 2), (4, 2)], (4, 2), """
   %i = arith.constant dense<[1, 1, -1]> : tensor<3xi64>
   %r = nn.scatter_add ins(%x, %i : tensor<3x2xf64>, tensor<3xi64>) outs(%y : tensor<4x2xf64>) axis 0 -> tensor<4x2xf64>"""),
+    # Pairs of a loss and a normaliser; the second target is ignored.
+    "nn.cross_entropy": ([(2, 3, 5)], (2, 2, 3), """
+  %t = arith.constant dense<[[4, -7, 0], [1, 1, 2]]> : tensor<2x3xi64>
+  %e = tensor.empty() : tensor<2x3xf64>
+  %o = tensor.empty() : tensor<2x2x3xf64>
+  %l:2 = nn.cross_entropy ins(%x, %t : tensor<2x3x5xf64>, tensor<2x3xi64>) outs(%e, %e : tensor<2x3xf64>, tensor<2x3xf64>) {ignore = -7 : i64, smoothing = 0.2 : f64} -> tensor<2x3xf64>, tensor<2x3xf64>
+  %p = tensor.insert_slice %l#0 into %o[0, 0, 0] [1, 2, 3] [1, 1, 1] : tensor<2x3xf64> into tensor<2x2x3xf64>
+  %r = tensor.insert_slice %l#1 into %p[1, 0, 0] [1, 2, 3] [1, 1, 1] : tensor<2x3xf64> into tensor<2x2x3xf64>"""),
+    "nn.cross_entropy: in place, sizes unknown": ([(3, 5), (5,)], (3,), """
+  %t = arith.constant dense<[3, 0, 4]> : tensor<3xi32>
+  %xd = tensor.cast %x : tensor<3x5xf64> to tensor<?x?xf64>
+  %td = tensor.cast %t : tensor<3xi32> to tensor<?xi32>
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %m = tensor.dim %xd, %c0 : tensor<?x?xf64>
+  %n = tensor.dim %xd, %c1 : tensor<?x?xf64>
+  %f = tensor.empty(%m, %n) : tensor<?x?xf64>
+  %s = linalg.generic {indexing_maps = [#rows, #column, #rows], iterator_types = ["parallel", "parallel"]}
+       ins(%xd, %y : tensor<?x?xf64>, tensor<5xf64>) outs(%f : tensor<?x?xf64>) {
+  ^bb0(%a: f64, %b: f64, %c: f64):
+    %q = arith.mulf %a, %b : f64
+    linalg.yield %q : f64
+  } -> tensor<?x?xf64>
+  %e = tensor.empty(%m) : tensor<?xf64>
+  %l:2 = nn.cross_entropy ins(%s, %td : tensor<?x?xf64>, tensor<?xi32>) outs(%e, %e : tensor<?xf64>, tensor<?xf64>) -> tensor<?xf64>, tensor<?xf64>
+  %r = tensor.cast %l#0 : tensor<?xf64> to tensor<3xf64>"""),
+    # Twice from %x, once at an index that repeats; the sum is over the second loop.
+    "linalg.generic: picks": ([(4, 3), (2, 3)], (2,), """
+  %i = arith.constant dense<[[1, 3, 1], [0, 1, 1]]> : tensor<2x3xi64>
+  %z = arith.constant dense<0.0> : tensor<2xf64>
+  %r = linalg.generic {indexing_maps = [#rows, #rows, #row], iterator_types = ["parallel", "reduction"]}
+       ins(%i, %y : tensor<2x3xi64>, tensor<2x3xf64>) outs(%z : tensor<2xf64>) {
+  ^bb0(%a: i64, %b: f64, %c: f64):
+    %k = arith.index_cast %a : i64 to index
+    %j = linalg.index 1 : index
+    %p = tensor.extract %x[%k, %j] : tensor<4x3xf64>
+    %q = tensor.extract %x[%j, %j] : tensor<4x3xf64>
+    %u = arith.mulf %p, %q : f64
+    %v = arith.mulf %u, %b : f64
+    %w = arith.addf %c, %v : f64
+    linalg.yield %w : f64
+  } -> tensor<2xf64>"""),
     "linalg.generic": ([(3, 2), (2, 4)], (3, 4), """
   %e = tensor.empty() : tensor<3x4xf64>
   %c = arith.constant 0.0 : f64
@@ -99,15 +142,33 @@ def tensor_type(shape):
     return f"tensor<{''.join(f'{d}x' for d in shape)}f64>"
 
 
+# These also against the gradient of their decomposition.
+COMPOSITES = ("nn.cross_entropy", "nn.gather")
+MAPS = """#id = affine_map<(d0) -> (d0)>
+#rows = affine_map<(d0, d1) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d0)>
+#column = affine_map<(d0, d1) -> (d1)>
+"""
+
+
+def name_of(test):
+    return re.sub(r"\W+", "_", test)
+
+
+def rule_of(test):
+    return test.split(":")[0]
+
+
 def function(rule):
-    name = rule.replace(".", "_")
+    name = name_of(rule)
     if rule in SCALARS:
         text = SCALAR.format(name=name, rule=rule, body=SCALARS[rule][1])
         return text.replace("%s = arith.truncf", "%narrow = arith.truncf")
     shapes, result, lines = TENSORS[rule]
-    arguments = ", ".join(f"%{n}: {tensor_type(s)}" for n, s in zip("xy", shapes))
+    decompose = ", test.decompose" if rule_of(rule) in COMPOSITES else ""
+    arguments = ", ".join(f"%{n}: {tensor_type(s)}" for n, s in zip("xyz", shapes))
     return (f"\nfunc.func @{name}({arguments}) -> {tensor_type(result)}\n"
-            f'    attributes {{llvm.emit_c_interface, test.rule = "{rule}"}} {{'
+            f'    attributes {{llvm.emit_c_interface, test.rule = "{rule_of(rule)}"{decompose}}} {{'
             f"{lines}\n  return %r : {tensor_type(result)}\n}}\n")
 
 
@@ -125,51 +186,66 @@ def operands(rule, random):
     return list(values), np.zeros(5)
 
 
-def error(library, rule, gradient, inputs, like):
-    """The largest difference from central differences, relative to the largest slope."""
-    name = rule.replace(".", "_")
+def gradients(library, test, kind, inputs, like):
+    """What the function NAME_kind gives for the operands."""
     cotangent = np.random.default_rng(7).standard_normal(like.shape)
-    got = run.call(library, gradient, [*inputs, cotangent], [like, *inputs])[1:]
-    step = 1e-2 if rule in LONG_STEP else 1e-6
-    worst, scale = 0.0, 1.0
+    return run.call(library, f"{name_of(test)}_{kind}", [*inputs, cotangent], [like, *inputs])[1:]
+
+
+def differences(library, test, inputs, like):
+    """Central differences of the result's product with the same cotangent."""
+    cotangent = np.random.default_rng(7).standard_normal(like.shape)
+    step = 1e-2 if test in LONG_STEP else 1e-6
+    slopes = []
     for i, operand in enumerate(inputs):
+        slopes.append(np.zeros(operand.shape))
         for at in np.ndindex(operand.shape):
             sides = []
             for sign in (1, -1):
                 changed = [a.copy() for a in inputs]
                 changed[i][at] += sign * step
-                sides.append((run.call(library, name, changed, [like])[0] * cotangent).sum())
-            want = (sides[0] - sides[1]) / (2 * step)
-            worst, scale = max(worst, abs(want - got[i][at])), max(scale, abs(want))
-    return worst / scale
+                sides.append((run.call(library, name_of(test), changed, [like])[0] * cotangent).sum())
+            slopes[-1][at] = (sides[0] - sides[1]) / (2 * step)
+    return slopes
+
+
+def error(got, want):
+    """The largest difference, relative to the largest slope."""
+    worst = max(abs(a - b).max() for a, b in zip(got, want))
+    return worst / max(1.0, *(abs(b).max() for b in want))
 
 
 def main():
     listed = subprocess.run(["twist-opt", "-", "--test-gradient-rules=list"], input="module {}",
                             capture_output=True, text=True, check=True).stdout
     rules = re.findall(r"^rule (\S+)$", listed, re.M)
-    untested = [r for r in rules if r not in SCALARS and r not in TENSORS]
+    tests = [t for t in [*SCALARS, *TENSORS] if rule_of(t) in rules]
+    untested = set(rules) - set(map(rule_of, tests))
     run.TO_LINALG = ["--test-gradient-rules", "--nn-decompose", "--canonicalize", "--cse"]
-    tested = [r for r in rules if r not in untested]
-    text = "#id = affine_map<(d0) -> (d0)>\n" + "".join(map(function, tested))
-    library = run.build({"rules": text}, sys.argv[1])
+    library = run.build({"rules": MAPS + "".join(map(function, tests))}, sys.argv[1])
     only = next(iter(library.of.values()))
-    for rule in tested:
-        name = rule.replace(".", "_")
-        library.of.update({n: only for n in (name, name + "_gradient", name + "_wrong")})
-    wrong, missed = [], []
-    for rule in tested:
-        inputs, like = operands(rule, np.random.default_rng(len(rule)))
-        name = rule.replace(".", "_")
-        if not error(library, rule, name + "_gradient", inputs, like) < 1e-4:
-            wrong.append(rule)
-        if not error(library, rule, name + "_wrong", inputs, like) > 1e-2:
-            missed.append(rule)
-    for title, names in (("untested", untested), ("wrong", wrong), ("not noticed", missed)):
+    for test in tests:
+        library.of.update({name_of(test) + kind: only
+                           for kind in ("", "_gradient", "_wrong", "_decomposed")})
+    faults = {"untested": untested, "wrong": [], "not noticed": [], "not as decomposed": []}
+    for test in tests:
+        inputs, like = operands(test, np.random.default_rng(len(test)))
+        want = differences(library, test, inputs, like)
+        got = gradients(library, test, "gradient", inputs, like)
+        if not error(got, want) < 1e-4:
+            faults["wrong"].append(test)
+        if not error(gradients(library, test, "wrong", inputs, like), want) > 1e-2:
+            faults["not noticed"].append(test)
+        if rule_of(test) in COMPOSITES:
+            decomposed = gradients(library, test, "decomposed", inputs, like)
+            if not error(got, decomposed) < 1e-12:
+                faults["not as decomposed"].append(test)
+    for title, names in faults.items():
         for name in names:
             print(f"{title}: {name}")
-    print(f"{len(rules)} rules, {len(untested)} untested, {len(wrong)} wrong, "
-          f"{len(missed)} mistakes not noticed")
+    print(f"{len(rules)} rules, {len(untested)} untested, {len(faults['wrong'])} wrong, "
+          f"{len(faults['not noticed'])} mistakes not noticed, "
+          f"{len(faults['not as decomposed'])} unlike their decomposition")
 
 
 if __name__ == "__main__":
