@@ -129,13 +129,9 @@ static twist_status read_header(FILE *file, twist_array *array,
   return status;
 }
 
-twist_status twist_npy_read(const char *path, twist_array *array,
-                            twist_error *error) {
-  memset(array, 0, sizeof(*array));
-  FILE *file = fopen(path, "rbe");
-  if (!file)
-    return twist_fail(error, TWIST_ERROR_FILE, "cannot open '%s': %s", path,
-                      strerror(errno));
+/* Closes the file. */
+static twist_status read_array(FILE *file, twist_array *array, const char *path,
+                               twist_error *error) {
   twist_status status = read_header(file, array, path, error);
   if (!status)
     status = twist_array_allocate(array, error);
@@ -148,6 +144,26 @@ twist_status twist_npy_read(const char *path, twist_array *array,
   if (status)
     twist_array_free(array);
   return status;
+}
+
+twist_status twist_npy_read(const char *path, twist_array *array,
+                            twist_error *error) {
+  memset(array, 0, sizeof(*array));
+  FILE *file = fopen(path, "rbe");
+  if (!file)
+    return twist_fail(error, TWIST_ERROR_FILE, "cannot open '%s': %s", path,
+                      strerror(errno));
+  return read_array(file, array, path, error);
+}
+
+twist_status twist_npy_parse(const void *bytes, size_t size, const char *name,
+                             twist_array *array, twist_error *error) {
+  memset(array, 0, sizeof(*array));
+  FILE *file = size ? fmemopen((void *)bytes, size, "rb") : NULL;
+  if (!file)
+    return twist_fail(error, TWIST_ERROR_FORMAT,
+                      "'%s' is not a NumPy array file", name);
+  return read_array(file, array, name, error);
 }
 
 /*===----------------------------------------------------------------------===*

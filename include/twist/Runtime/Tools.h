@@ -39,6 +39,9 @@ void twist_array_free(twist_array *array);
  * type there: it is read and written as u16. */
 twist_status twist_npy_read(const char *path, twist_array *array,
                             twist_error *error);
+/* The same of a file in memory, called `name` in errors. */
+twist_status twist_npy_parse(const void *bytes, size_t size, const char *name,
+                             twist_array *array, twist_error *error);
 /* Writes a temporary file beside `path` and renames it. */
 twist_status twist_npy_write(const char *path, const twist_array *array,
                              twist_error *error);
