@@ -20,7 +20,7 @@ def random_inputs(model, seed=0, **dims):
     Integers are token ids below the smallest table that an input is looked up in; a mask is all ones.
     """
     rng, feeds = np.random.default_rng(seed), {}
-    tables = {t.name: t.dims[0] for t in model.graph.initializer}
+    tables = {t.name: t.dims[0] for t in model.graph.initializer if t.dims}
     limit = {}
     for node in model.graph.node:
         if node.op_type == "Gather" and node.input[0] in tables:

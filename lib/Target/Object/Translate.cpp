@@ -131,23 +131,31 @@ void TableBuilder::build(ModuleOp source, const WeightsFile &weights,
 // Optimisation
 //===----------------------------------------------------------------------===//
 
+/// What kernels need of LLVM: they come as the vectors they are to be, so that
+/// its O2, in which loops are looked at many times over, gives the same speed
+/// for twice the time. Windows of pools count on full unrolling and on
+/// vector-combine; loops that no kernel covers on the vectoriser.
+static constexpr StringLiteral pipeline =
+    "function<eager-inv>(sroa,early-cse<memssa>,simplifycfg),"
+    "cgscc(inline),globaldce,"
+    "function<eager-inv>(sroa,early-cse<memssa>,instcombine,simplifycfg,"
+    "loop-mssa(loop-rotate,licm),loop(indvars,loop-unroll-full),"
+    "early-cse<memssa>,loop-vectorize,vector-combine,instcombine,simplifycfg)";
+
 static void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager cgscc;
   llvm::ModuleAnalysisManager modules;
-  // Kernels are vectors already: looking for more in straight code was a
-  // quarter of the time and found nothing.
-  llvm::PipelineTuningOptions tuning;
-  tuning.SLPVectorization = false;
-  llvm::PassBuilder builder(&machine, tuning);
+  llvm::PassBuilder builder(&machine);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(cgscc);
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, cgscc, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2)
-      .run(module, modules);
+  llvm::ModulePassManager passes;
+  llvm::cantFail(builder.parsePassPipeline(passes, pipeline));
+  passes.run(module, modules);
 }
 
 FailureOr<std::unique_ptr<llvm::Module>>
