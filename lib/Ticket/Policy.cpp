@@ -126,10 +126,6 @@ FailureOr<Ticket> twist::makeTicket(ArrayRef<AxisInfo> axes,
                                     Location loc) {
   if (failed(check(axes, options, loc)))
     return failure();
-  llvm::StringMap<int64_t> layers;
-  for (const AxisInfo &axis : axes)
-    layers[axis.kind] = std::max(layers[axis.kind], axis.index + 1);
-
   Ticket ticket;
   for (const AxisInfo &axis : axes) {
     if (!isWanted(axis, options))
@@ -141,8 +137,8 @@ FailureOr<Ticket> twist::makeTicket(ArrayRef<AxisInfo> axes,
       return emitError(loc)
              << "groups of " << row.group << " do not divide the " << axis.units
              << " units of axis '" << axis.name() << "'";
-    row.pinned = axis.index < options.pinFirst ||
-                 axis.index >= layers[axis.kind] - options.pinLast;
+    row.pinned = axis.layersBefore < options.pinFirst ||
+                 axis.layersAfter < options.pinLast;
     int64_t count = axis.units / row.group;
     row.unrounded = axis.units;
     if (!row.pinned)

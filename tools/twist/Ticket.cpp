@@ -159,9 +159,10 @@ int twist::tools::ticketMain(int argc, char **argv) {
   cl::opt<int64_t> roundTo(
       "round-to", cl::init(1), cl::cat(category),
       cl::desc("Keep FFN units and channels in multiples of this"));
-  cl::opt<std::string> pins("pin-layers", cl::value_desc("FIRST,LAST"),
-                            cl::cat(category),
-                            cl::desc("Leave so many layers at each end whole"));
+  cl::opt<std::string> pins(
+      "pin-layers", cl::value_desc("FIRST,LAST"), cl::cat(category),
+      cl::desc("Leave so many layers at each end whole, of "
+               "encoder and decoder each"));
   cl::opt<uint64_t> seed("seed", cl::init(0), cl::cat(category),
                          cl::desc("Seed of the policy random (default 0)"));
   StateOption state(category);
@@ -194,9 +195,11 @@ int twist::tools::ticketMain(int argc, char **argv) {
       scoresFor(**module, policy, load.state, calibrated, loc);
   if (failed(scores))
     return 1;
+  std::vector<AxisInfo> found = axes::axesOf(**module);
+  if (!pins.empty() && failed(axes::countLayers(**module, found)))
+    return 1;
   std::vector<PolicyRow> rows;
-  FailureOr<Ticket> ticket =
-      makeTicket(axes::axesOf(**module), options, *scores, rows, loc);
+  FailureOr<Ticket> ticket = makeTicket(found, options, *scores, rows, loc);
   if (failed(ticket))
     return 1;
   axes::stampModel(**module, *ticket);

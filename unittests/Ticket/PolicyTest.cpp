@@ -23,10 +23,10 @@ struct PolicyTest : testing::Test {
                                     return success();
                                   }};
   std::vector<AxisInfo> axes = {
-      {"h0", "head", 0, 12, {"q0.weight:0:0"}},
-      {"f0", "ffn", 0, 100, {"up0.weight:0"}},
-      {"h1", "head", 1, 12, {"q1.weight:0:0"}},
-      {"f1", "ffn", 1, 100, {"up1.weight:0"}},
+      {"h0", "head", 0, 12, {"q0.weight:0:0"}, 0, 1},
+      {"f0", "ffn", 0, 100, {"up0.weight:0"}, 0, 1},
+      {"h1", "head", 1, 12, {"q1.weight:0:0"}, 1, 0},
+      {"f1", "ffn", 1, 100, {"up1.weight:0"}, 1, 0},
       {"q0", "qk", 0, 64, {"q0.weight:0:1"}},
   };
 

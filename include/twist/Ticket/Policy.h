@@ -32,7 +32,7 @@ struct PolicyOptions {
   int64_t group = 1;
   /// FFN units and channels are kept in multiples of this.
   int64_t roundTo = 1;
-  /// So many first and last axes of each kind stay whole.
+  /// So many first and last axes of each kind stay whole, in each stack.
   int64_t pinFirst = 0, pinLast = 0;
   uint64_t seed = 0;
 };

@@ -70,6 +70,8 @@ struct AxisInfo {
   int64_t index = 0;  ///< place among its kind, in graph order
   int64_t units = 0;
   std::vector<std::string> names; ///< paths of its sources; the first is shown
+  /// Axes of its kind before and after it in its stack, where they are counted.
+  int64_t layersBefore = 0, layersAfter = 0;
 
   std::string name() const;
 };

@@ -103,6 +103,13 @@ struct AxisCosts {
   std::vector<AxisCost> axes;
 };
 
+/// How many axes of its kind come before an axis, and after it, in the longest
+/// chain through its stack. Data flow orders axes; an encoder and its decoder
+/// are stacks of their own, as are the towers of a model with two.
+struct AxisLayer {
+  int64_t before = 0, after = 0;
+};
+
 struct AxisAnalysisOptions {
   /// State pairs `input=output`, where one `*` may stand for the same text on
   /// both sides. Inputs that an output extends by concatenation or update are
@@ -138,6 +145,9 @@ public:
 
   /// Costs of the function and of each of axes().
   AxisCosts costs() const;
+
+  /// The layer of each of axes().
+  std::vector<AxisLayer> layers() const;
 
   /// The inputs and outputs paired as state, (argument number, result number).
   llvm::ArrayRef<std::pair<unsigned, unsigned>> statePairs() const;

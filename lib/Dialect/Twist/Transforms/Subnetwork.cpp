@@ -7,6 +7,7 @@
 
 #include "twist/Dialect/Twist/Transforms/Subnetwork.h"
 
+#include "twist/Dialect/Twist/AxisAnalysis.h"
 #include "twist/Dialect/Twist/Transforms/Fingerprint.h"
 #include "twist/Dialect/Twist/Transforms/Passes.h"
 
@@ -24,6 +25,24 @@ std::vector<AxisInfo> twist::axes::axesOf(ModuleOp module) {
     axes.push_back(std::move(info));
   }
   return axes;
+}
+
+LogicalResult twist::axes::countLayers(ModuleOp module,
+                                       std::vector<AxisInfo> &axes) {
+  for (auto function : module.getOps<func::FuncOp>()) {
+    FailureOr<AxisAnalysis> analysis = AxisAnalysis::compute(function);
+    if (failed(analysis))
+      return failure();
+    llvm::StringMap<AxisLayer> bySymbol;
+    for (auto [axis, layer] : llvm::zip(analysis->axes(), analysis->layers()))
+      bySymbol[axis.symbol] = layer;
+    for (AxisInfo &axis : axes)
+      if (auto it = bySymbol.find(axis.symbol); it != bySymbol.end()) {
+        axis.layersBefore = it->second.before;
+        axis.layersAfter = it->second.after;
+      }
+  }
+  return success();
 }
 
 LogicalResult twist::axes::applyTicket(ModuleOp module, const Ticket &ticket,

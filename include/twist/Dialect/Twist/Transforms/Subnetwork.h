@@ -20,6 +20,10 @@ namespace twist::axes {
 /// The axes of a module with twist.axis ops, in their order.
 std::vector<AxisInfo> axesOf(mlir::ModuleOp module);
 
+/// Fills the layers of `axes`, those of a module with gates.
+llvm::LogicalResult countLayers(mlir::ModuleOp module,
+                                std::vector<AxisInfo> &axes);
+
 /// Adds the subnetwork a ticket names; errors at `loc`. Masks of site "weight"
 /// change biases too, which takes `evaluate`; without it they are an error.
 llvm::LogicalResult applyTicket(mlir::ModuleOp module, const Ticket &ticket,
