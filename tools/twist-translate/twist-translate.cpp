@@ -1,4 +1,5 @@
-//===- twist-translate.cpp - ONNX to MLIR and back --------------------------===//
+//===- twist-translate.cpp - ONNX to MLIR and back
+//--------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -7,14 +8,13 @@
 
 #include "twist/Pipeline/InitAll.h"
 #include "twist/Target/ONNX/ONNXFile.h"
+#include "twist/Target/Object/Object.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
-#include "mlir/Support/FileUtilities.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
-#include "llvm/Support/ToolOutputFile.h"
 
 #include <csignal>
 
@@ -36,22 +36,19 @@ static LogicalResult writeModule(ModuleOp module, StringRef path,
                                  const ExportONNXOptions &options) {
   if (path.ends_with(".onnx"))
     return exportONNX(module, path, options);
-  std::string error;
-  std::unique_ptr<llvm::ToolOutputFile> file = openOutputFile(path, &error);
-  if (!file) {
-    llvm::errs() << error << "\n";
-    return failure();
+  if (path == "-") {
+    module.print(llvm::outs());
+    llvm::outs() << "\n";
+    return success();
   }
-  module.print(file->os());
-  file->os() << "\n";
-  file->os().close();
-  if (std::error_code code = file->os().error()) {
-    file->os().clear_error();
-    llvm::errs() << path << ": cannot be written: " << code.message() << "\n";
-    return failure();
-  }
-  file->keep();
-  return success();
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  module.print(os);
+  os << "\n";
+  FailureOr<object::OutputFile> file =
+      object::OutputFile::create(path, module.getLoc());
+  return success(succeeded(file) && succeeded(file->write(text)) &&
+                 succeeded(file->keep()));
 }
 
 int main(int argc, char **argv) {

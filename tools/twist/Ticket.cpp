@@ -11,13 +11,12 @@
 #include "twist/Dialect/Twist/Transforms/Fingerprint.h"
 #include "twist/Pipeline/Model.h"
 #include "twist/Prune/Scores.h"
+#include "twist/Target/Object/Object.h"
 #include "twist/Ticket/Policy.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
-#include "llvm/Support/ToolOutputFile.h"
 
 using namespace mlir;
 using namespace twist;
@@ -106,22 +105,12 @@ static FailureOr<UnitScores> scoresFor(ModuleOp module, TicketPolicy policy,
 }
 
 static LogicalResult write(const Ticket &ticket, StringRef path, Location loc) {
-  std::string temporary = (path + ".tmp").str();
-  std::error_code error;
-  llvm::ToolOutputFile file(temporary, error, llvm::sys::fs::OF_Text);
-  if (!error) {
-    writeTicket(ticket, file.os());
-    file.os().flush();
-    error = file.os().error();
-    file.os().clear_error();
-  }
-  if (!error)
-    error = llvm::sys::fs::rename(temporary, path);
-  if (error)
-    return emitError(loc) << "cannot write '" << path
-                          << "': " << error.message();
-  file.keep();
-  return success();
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  writeTicket(ticket, os);
+  FailureOr<object::OutputFile> file = object::OutputFile::create(path, loc);
+  return success(succeeded(file) && succeeded(file->write(text)) &&
+                 succeeded(file->keep()));
 }
 
 int twist::tools::ticketMain(int argc, char **argv) {

@@ -10,6 +10,7 @@
 #include "llvm/Support/Errno.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Process.h"
+#include "llvm/Support/Signals.h"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -26,19 +27,27 @@ LogicalResult OutputFile::fail(const Twine &what, int error) {
 
 FailureOr<OutputFile> OutputFile::create(StringRef path, Location loc) {
   OutputFile result(path, loc);
+  llvm::sys::fs::file_status status;
+  if (!llvm::sys::fs::status(path, status) &&
+      !llvm::sys::fs::is_regular_file(status))
+    return emitError(loc) << "cannot create '" << path
+                          << "': it is there and no regular file";
   std::string pattern = (path + ".XXXXXX").str();
   result.file = ::mkostemp(pattern.data(), O_CLOEXEC);
   if (result.file < 0)
     return result.fail("create", errno);
   result.temporary = pattern;
+  llvm::sys::RemoveFileOnSignal(pattern);
   return FailureOr<OutputFile>(std::move(result));
 }
 
 OutputFile::~OutputFile() {
   if (file >= 0)
     ::close(file);
-  if (!temporary.empty())
-    ::unlink(temporary.c_str());
+  if (temporary.empty())
+    return;
+  ::unlink(temporary.c_str());
+  llvm::sys::DontRemoveFileOnSignal(temporary);
 }
 
 LogicalResult OutputFile::write(ArrayRef<char> bytes) {
@@ -74,6 +83,7 @@ LogicalResult OutputFile::keep() {
     return fail("write", errno);
   if (::rename(temporary.c_str(), path.c_str()))
     return fail("create", errno);
+  llvm::sys::DontRemoveFileOnSignal(temporary);
   temporary.clear();
   return success();
 }

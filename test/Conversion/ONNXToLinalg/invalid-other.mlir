@@ -153,3 +153,74 @@ func.func @cache(%c: tensor<2x4x3xf32>, %u: tensor<2x1x3xf32>) -> tensor<2x4x3xf
   %y = onnx.TensorScatter %c, %u, %none {mode = "spiral"} : (tensor<2x4x3xf32>, tensor<2x1x3xf32>, none) -> tensor<2x4x3xf32>
   return %y : tensor<2x4x3xf32>
 }
+
+// -----
+func.func @along(%x: tensor<3x4xf32>, %axis: tensor<i64>) -> tensor<3x4xf32> {
+  // expected-error @+1 {{its axis must be known at compile time}}
+  %y = onnx.CumSum %x, %axis : (tensor<3x4xf32>, tensor<i64>) -> tensor<3x4xf32>
+  return %y : tensor<3x4xf32>
+}
+
+// -----
+func.func @beyond(%x: tensor<3x4xf32>) -> tensor<3x4xf32> {
+  %axis = onnx.Constant {value = dense<2> : tensor<i64>} : tensor<i64>
+  // expected-error @+1 {{axis 2 is out of range for rank 2}}
+  %y = onnx.CumSum %x, %axis : (tensor<3x4xf32>, tensor<i64>) -> tensor<3x4xf32>
+  return %y : tensor<3x4xf32>
+}
+
+// -----
+func.func @axes(%x: tensor<4xf32>, %a: tensor<1xi64>) -> tensor<?xf32> {
+  %k = onnx.Constant {value = dense<1> : tensor<1xi64>} : tensor<1xi64>
+  %none = onnx.None
+  // expected-error @+1 {{its axes and steps must be known at compile time}}
+  %y = onnx.Slice %x, %k, %k, %a, %none : (tensor<4xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, none) -> tensor<?xf32>
+  return %y : tensor<?xf32>
+}
+
+// -----
+func.func @lengths(%x: tensor<4x4xf32>) -> tensor<?x?xf32> {
+  %one = onnx.Constant {value = dense<1> : tensor<1xi64>} : tensor<1xi64>
+  %two = onnx.Constant {value = dense<1> : tensor<2xi64>} : tensor<2xi64>
+  %none = onnx.None
+  // expected-error @+1 {{starts, ends, axes and steps must have the same length}}
+  %y = onnx.Slice %x, %one, %two, %none, %none : (tensor<4x4xf32>, tensor<1xi64>, tensor<2xi64>, none, none) -> tensor<?x?xf32>
+  return %y : tensor<?x?xf32>
+}
+
+// -----
+func.func @tiles(%x: tensor<4x4xf32>) -> tensor<?x?xf32> {
+  %one = onnx.Constant {value = dense<1> : tensor<1xi64>} : tensor<1xi64>
+  // expected-error @+1 {{needs a repeat for each of 2 dimensions, has 1}}
+  %y = onnx.Tile %x, %one : (tensor<4x4xf32>, tensor<1xi64>) -> tensor<?x?xf32>
+  return %y : tensor<?x?xf32>
+}
+
+// -----
+func.func @address(%x: tensor<4xf32>, %i: tensor<3x2xi64>) -> tensor<3xf32> {
+  // expected-error @+1 {{its indices address 2 dimensions of data of rank 1}}
+  %y = onnx.GatherND %x, %i : (tensor<4xf32>, tensor<3x2xi64>) -> tensor<3xf32>
+  return %y : tensor<3xf32>
+}
+
+// -----
+func.func @label(%x: tensor<4x5xf32>) -> tensor<4x6xf32> {
+  // expected-error @+1 {{output label 'k' is in no operand}}
+  %y = onnx.Einsum %x {equation = "ij->ik"} : (tensor<4x5xf32>) -> tensor<4x6xf32>
+  return %y : tensor<4x6xf32>
+}
+
+// -----
+func.func @norm_of_rows(%x: tensor<5xf32>, %s: tensor<5xf32>) -> tensor<5xf32> {
+  // expected-error @+1 {{needs channels}}
+  %y, %m, %v = onnx.BatchNormalization %x, %s, %s, %s, %s {training_mode = 1 : si64} : (tensor<5xf32>, tensor<5xf32>, tensor<5xf32>, tensor<5xf32>, tensor<5xf32>) -> (tensor<5xf32>, tensor<5xf32>, tensor<5xf32>)
+  return %y : tensor<5xf32>
+}
+
+// -----
+// expected-error @+1 {{needs a body of one block}}
+func.func @blocks(%x: tensor<5xf32>) -> tensor<5xf32> {
+  cf.br ^next
+^next:
+  return %x : tensor<5xf32>
+}

@@ -151,6 +151,9 @@ def wrong_compilations():
     fails("no model", "nothing.mlir", "twist", "compile", "nothing.mlir", "-o", "bad", leaves=["bad"])
     fails("a ticket without a model", "a ticket needs an ONNX model", *compile_, "--ticket=t.json", leaves=["bad"])
     fails("unwritable output", "cannot create", "twist", "compile", "mlp.mlir", "-o", "nowhere/bad", "--quiet")
+    os.makedirs("folder.so")
+    fails("a folder in the way", "cannot create 'folder.so': it is there and no regular file", "twist", "compile",
+          "mlp.mlir", "-o", "folder", "--quiet")
     fails("full disk, weights", "cannot write 'bad.weights'", *compile_, limit=4096, leaves=["bad"])
     fails("full disk, code", "cannot write 'bad.o'", "twist", "compile", "types.mlir", "-o", "bad", "--quiet", limit=1024,
           leaves=["bad"])
