@@ -32,7 +32,7 @@ extern "C" {
 #endif
 
 /* Raised whenever this file or Program.h changes in meaning. */
-#define TWIST_ABI_VERSION 2u
+#define TWIST_ABI_VERSION 3u
 /* Dimensions a tensor may have. */
 #define TWIST_MAX_RANK 16
 
@@ -73,13 +73,16 @@ size_t twist_type_size(twist_type type);
 const char *twist_type_name(twist_type type);
 
 /* An input or output. dims[d] is -1 where the size is only known at run time;
- * symbols[d] is then the model's name for it ("batch"), "" if it has none. */
+ * symbols[d] is then the model's name for it ("batch"), "" if it has none. An
+ * `updated` input is written in place by a run: its buffer holds the new value
+ * afterwards. */
 typedef struct twist_tensor_info {
   const char *name;
   int32_t type; /* twist_type */
   int32_t rank;
   const int64_t *dims;
   const char *const *symbols;
+  int64_t updated; /* 0 or 1 */
 } twist_tensor_info;
 
 typedef struct twist_program twist_program;

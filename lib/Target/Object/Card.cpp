@@ -26,10 +26,13 @@ static llvm::json::Value describe(DictionaryAttr tensor) {
     else
       dims.push_back(symbol.empty() ? "?" : symbol);
   }
-  return llvm::json::Object{
+  llvm::json::Object result{
       {"name", tensor.getAs<StringAttr>("name").getValue()},
       {"type", tensor.getAs<StringAttr>("type").getValue()},
       {"dims", std::move(dims)}};
+  if (tensor.contains("updated"))
+    result["updated"] = true;
+  return result;
 }
 
 static llvm::json::Array describeAll(ArrayAttr tensors) {

@@ -93,7 +93,8 @@ llvm::Constant *TableBuilder::tensorInfo(DictionaryAttr tensor) {
   return llvm::ConstantStruct::getAnon(
       {string(tensor.getAs<StringAttr>("name")),
        i32(typeCode(tensor.getAs<StringAttr>("type"))), i32(dims.size()),
-       array(dims), strings(tensor.getAs<ArrayAttr>("symbols"))});
+       array(dims), strings(tensor.getAs<ArrayAttr>("symbols")),
+       i64(tensor.contains("updated"))});
 }
 
 llvm::Constant *TableBuilder::tensorInfos(ArrayAttr tensors) {

@@ -39,9 +39,10 @@ static std::string typeName(Type type) {
          std::to_string(integer.getWidth());
 }
 
-/// One input or output: {name, type, dims (-1: dynamic), symbols}. Attributes
-/// that the importer set win over what the type can tell: a tensor of i8 may
-/// hold bool or uint8.
+/// One input or output: {name, type, dims (-1: dynamic), symbols}, and
+/// "updated" of an input whose buffer a result is written to. Attributes that
+/// the importer set win over what the type can tell: a tensor of i8 may hold
+/// bool or uint8.
 static FailureOr<DictionaryAttr> describe(Operation *op, Type type,
                                           DictionaryAttr attrs,
                                           const Twine &defaultName) {
@@ -61,16 +62,47 @@ static FailureOr<DictionaryAttr> describe(Operation *op, Type type,
   SmallVector<int64_t> dims;
   for (int64_t size : tensor.getShape())
     dims.push_back(ShapedType::isDynamic(size) ? -1 : size);
-  return b.getDictionaryAttr(
+  SmallVector<NamedAttribute> entries{
       {b.getNamedAttr("name", name ? name : b.getStringAttr(defaultName)),
        b.getNamedAttr("type", element ? element
                                       : b.getStringAttr(
                                             typeName(tensor.getElementType()))),
        b.getNamedAttr("dims", b.getDenseI64ArrayAttr(dims)),
-       b.getNamedAttr("symbols", symbols)});
+       b.getNamedAttr("symbols", symbols)}};
+  if (attrs && attrs.contains(cpu::program::updatedByAttr))
+    entries.push_back(b.getNamedAttr("updated", b.getUnitAttr()));
+  return b.getDictionaryAttr(entries);
 }
 
-static FailureOr<DictionaryAttr> describeInterface(func::FuncOp main) {
+/// One bit a result: whether it is written to an argument's buffer.
+static FailureOr<llvm::BitVector> resultsInPlace(func::FuncOp main) {
+  llvm::BitVector inPlace(main.getNumResults());
+  for (auto [index, type] : llvm::enumerate(main.getArgumentTypes())) {
+    auto result =
+        main.getArgAttrOfType<IntegerAttr>(index, cpu::program::updatedByAttr);
+    if (!result)
+      continue;
+    int64_t number = result.getInt();
+    if (number < 0 || number >= int64_t(main.getNumResults()) ||
+        main.getResultTypes()[number] != type || inPlace.test(number))
+      return main.emitError("argument ")
+             << index << " is updated by result " << number
+             << ", which is none of its type, or another's";
+    inPlace.set(number);
+  }
+  return inPlace;
+}
+
+/// Of what is not updated nothing is written.
+static void protectInputs(func::FuncOp main) {
+  for (unsigned i = 0; i < main.getNumArguments(); ++i)
+    if (!main.getArgAttr(i, cpu::program::updatedByAttr))
+      main.setArgAttr(i, bufferization::BufferizationDialect::kWritableAttrName,
+                      BoolAttr::get(main.getContext(), false));
+}
+
+static FailureOr<DictionaryAttr>
+describeInterface(func::FuncOp main, const llvm::BitVector &inPlace) {
   Builder b(main.getContext());
   SmallVector<Attribute> inputs, outputs;
   for (auto [index, type] : llvm::enumerate(main.getArgumentTypes())) {
@@ -81,6 +113,8 @@ static FailureOr<DictionaryAttr> describeInterface(func::FuncOp main) {
     inputs.push_back(*input);
   }
   for (auto [index, type] : llvm::enumerate(main.getResultTypes())) {
+    if (inPlace.test(index))
+      continue;
     FailureOr<DictionaryAttr> output = describe(
         main, type, main.getResultAttrDict(index), "result" + Twine(index));
     if (failed(output))
@@ -159,7 +193,8 @@ static Value takeAssertions(func::FuncOp function) {
   return holds;
 }
 
-static LogicalResult makeShapeFunction(func::FuncOp main) {
+static LogicalResult makeShapeFunction(func::FuncOp main,
+                                       const llvm::BitVector &inPlace) {
   OpBuilder b(main);
   b.setInsertionPointAfter(main);
   auto function = cast<func::FuncOp>(b.clone(*main));
@@ -174,7 +209,9 @@ static LogicalResult makeShapeFunction(func::FuncOp main) {
   dropAssertionsOnElements(function);
   b.setInsertionPoint(ret);
   SmallVector<Value> sizes;
-  for (Value result : ret.getOperands()) {
+  for (auto [i, result] : llvm::enumerate(ret.getOperands())) {
+    if (inPlace.test(i))
+      continue;
     auto type = cast<RankedTensorType>(result.getType());
     for (int64_t d = 0, e = type.getRank(); d < e; ++d)
       if (type.isDynamicDim(d))
@@ -220,9 +257,13 @@ struct DescribeInterface
       getOperation().emitError("a program needs a function @main");
       return signalPassFailure();
     }
-    FailureOr<DictionaryAttr> interface = describeInterface(main);
-    if (failed(interface) || failed(makeShapeFunction(main)))
+    FailureOr<llvm::BitVector> inPlace = resultsInPlace(main);
+    if (failed(inPlace))
       return signalPassFailure();
+    FailureOr<DictionaryAttr> interface = describeInterface(main, *inPlace);
+    if (failed(interface) || failed(makeShapeFunction(main, *inPlace)))
+      return signalPassFailure();
+    protectInputs(main);
     getOperation()->setAttr(cpu::program::interfaceAttr, *interface);
     copyRepeatedResults(main);
   }

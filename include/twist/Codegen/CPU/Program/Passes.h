@@ -22,6 +22,9 @@ inline constexpr llvm::StringLiteral weightsAttr = "cpu.weights";
 inline constexpr llvm::StringLiteral weightsBytesAttr = "cpu.weights_bytes";
 inline constexpr llvm::StringLiteral sitesAttr = "cpu.sites";
 inline constexpr llvm::StringLiteral checksAttr = "cpu.checks";
+/// On an argument of @main: the number of the result, of the argument's type,
+/// that is written to the argument's buffer and is no output then.
+inline constexpr llvm::StringLiteral updatedByAttr = "cpu.updated_by";
 /// Functions on the compiler's side, and their wrappers in the C ABI.
 inline constexpr llvm::StringLiteral mainName = "main";
 inline constexpr llvm::StringLiteral outputDimsName = "output_dims";

@@ -12,7 +12,8 @@ def CPUDescribeInterface : Pass<"cpu-describe-interface", "::mlir::ModuleOp"> {
     dynamic sizes of the results from the dynamic sizes of the arguments, in order.
     A result whose size depends on values, not on sizes, is an error at the op that
     makes it so. A value that is returned twice is copied: each result has a buffer
-    of its own.
+    of its own. An argument with `cpu.updated_by = N` is an input that the program
+    writes result N to, which is no output; all others are read only.
 
     ```mlir
     func.func @main(%x: tensor<?x4xf32>) -> tensor<?x8xf32>
@@ -72,6 +73,29 @@ def CPUPlaceWeights : Pass<"cpu-place-weights", "::mlir::ModuleOp"> {
     "::mlir::arith::ArithDialect", "::mlir::bufferization::BufferizationDialect",
     "::mlir::memref::MemRefDialect"
   ];
+}
+
+def CPUUpdateInPlace : Pass<"cpu-update-in-place", "::mlir::func::FuncOp"> {
+  let summary = "Results that take the place of arguments vanish";
+  let description = [{
+    On buffers: the result named by an argument's `cpu.updated_by` is the argument
+    itself where bufferisation wrote in place; where it did not, it is copied there
+    at the end.
+
+    ```mlir
+    func.func @main(%p: memref<4xf32> {cpu.updated_by = 0 : i64}) -> memref<4xf32> {
+      …
+      return %p : memref<4xf32>
+    // becomes
+    func.func @main(%p: memref<4xf32>) {
+      …
+      return
+    ```
+  }];
+  let statistics = [
+    Statistic<"numCopies", "num-copies", "results copied to their arguments">
+  ];
+  let dependentDialects = ["::mlir::memref::MemRefDialect"];
 }
 
 def CPUProgramEntry : Pass<"cpu-program-entry", "::mlir::ModuleOp"> {
