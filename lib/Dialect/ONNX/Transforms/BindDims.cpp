@@ -93,7 +93,8 @@ static void bindResultNames(func::FuncOp function,
 }
 
 LogicalResult twist::onnx::bindDims(ModuleOp module,
-                                    const llvm::StringMap<int64_t> &sizes) {
+                                    const llvm::StringMap<int64_t> &sizes,
+                                    bool allowZero) {
   auto function = module.lookupSymbol<func::FuncOp>("main");
   if (!function)
     return module.emitError("there is no function @main to bind dimensions of");
@@ -110,7 +111,7 @@ LogicalResult twist::onnx::bindDims(ModuleOp module,
           << name << "'; the symbolic ones are: ";
       llvm::interleaveComma(known, error);
       ok = false;
-    } else if (size <= 0) {
+    } else if (size < 0 || (size == 0 && !allowZero)) {
       function.emitError("the size of dimension '")
           << name << "' must be positive, not " << size;
       ok = false;

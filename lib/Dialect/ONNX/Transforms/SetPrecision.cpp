@@ -84,7 +84,8 @@ static void convertAttributes(Operation *op, FloatType element) {
     norm.setStashTypeAttr(number);
 }
 
-static LogicalResult setPrecision(func::FuncOp function, FloatType element) {
+LogicalResult twist::onnx::setPrecision(func::FuncOp function,
+                                        FloatType element) {
   bool ok = true;
   auto isFloat = [](Value value) {
     auto tensor = dyn_cast<TensorType>(value.getType());

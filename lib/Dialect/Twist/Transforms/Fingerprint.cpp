@@ -9,6 +9,7 @@
 
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/Twist/Transforms/Passes.h"
+#include "twist/Dialect/Twist/Transforms/PrepareTraining.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SHA256.h"
@@ -16,14 +17,6 @@
 using namespace mlir;
 using namespace twist;
 using namespace twist::axes;
-
-/// The name of a weight or constant in its file.
-static StringRef weightName(Operation *op) {
-  if (auto meta = op->getAttrOfType<DictionaryAttr>(onnx::kMetaAttr))
-    if (auto name = meta.getAs<StringAttr>("name"))
-      return name.getValue();
-  return "";
-}
 
 static std::string digest(llvm::SHA256 &hash) {
   return llvm::toHex(hash.final(), /*LowerCase=*/true);

@@ -7,7 +7,7 @@
 
 #include "twist/Dialect/Twist/Transforms/KeepBiases.h"
 
-#include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Dialect/ONNX/DataTest.h"
 #include "twist/Dialect/Twist/Transforms/Subnetwork.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -45,32 +45,11 @@ static Value stripGates(Value value) {
 
 namespace {
 
-/// Whether values hold data, or weights and sizes alone.
-class DataTest {
-public:
-  bool operator()(Value value) {
-    Operation *op = value.getDefiningOp();
-    if (!op)
-      return true;
-    if (isa<onnx::ShapeOp, onnx::SizeOp>(op))
-      return false;
-    auto [it, isNew] = known.try_emplace(op, op->getNumRegions() > 0);
-    if (!isNew || it->second)
-      return it->second;
-    bool result = llvm::any_of(op->getOperands(),
-                               [&](Value operand) { return (*this)(operand); });
-    return known[op] = result;
-  }
-
-private:
-  llvm::DenseMap<Operation *, bool> known;
-};
-
 /// Computes, from weights alone, what values are where the rows that make a
 /// unit are zero. Dimensions of data have size 1 then.
 class Follower {
 public:
-  Follower(StringRef axis, DataTest &isData, OpBuilder &builder)
+  Follower(StringRef axis, onnx::DataTest &isData, OpBuilder &builder)
       : axis(axis), isData(isData), builder(builder) {}
 
   /// `dim` is the dimension with the units.
@@ -103,7 +82,7 @@ private:
   }
 
   StringRef axis;
-  DataTest &isData;
+  onnx::DataTest &isData;
   OpBuilder &builder;
 };
 
@@ -298,7 +277,7 @@ private:
   IRMapping mapping;
   OwningOpRef<ModuleOp> copy;
   OpBuilder builder;
-  DataTest isData;
+  onnx::DataTest isData;
   SmallVector<Value> results;
 };
 

@@ -35,9 +35,15 @@ llvm::LogicalResult refineShapes(mlir::func::FuncOp function,
 llvm::LogicalResult decomposeFused(mlir::func::FuncOp function,
                                    unsigned &decomposed);
 
-/// The pass onnx-bind-dims: sizes by dimension name.
+/// The pass onnx-bind-dims: sizes by dimension name. They are positive, unless
+/// `allowZero`.
 llvm::LogicalResult bindDims(mlir::ModuleOp module,
-                             const llvm::StringMap<int64_t> &sizes);
+                             const llvm::StringMap<int64_t> &sizes,
+                             bool allowZero = false);
+
+/// The pass onnx-set-precision on one function.
+llvm::LogicalResult setPrecision(mlir::func::FuncOp function,
+                                 mlir::FloatType element);
 
 /// What a model is wanted for.
 enum class Purpose { Slice, Compile };

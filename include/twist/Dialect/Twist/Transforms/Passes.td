@@ -181,4 +181,49 @@ def TwistPoison : Pass<"twist-poison", "::mlir::ModuleOp"> {
   ];
 }
 
+def TwistPrepareTraining : Pass<"twist-prepare-training", "::mlir::ModuleOp"> {
+  let summary = "An inference export becomes a graph to train";
+  let description = [{
+    Of a normalised graph: state inputs (a key-value cache) are taken to be empty
+    and go, with the outputs that carry them on; fused ops become plain ones;
+    weights of equal content, or one the other's transpose, become one again
+    (constant ones, such as fresh biases, stay apart); floats are f32, or f64,
+    weights read with conversion. An output of the last position alone is an
+    error: a loss needs all.
+
+    Every weight of floats gets the attribute `twist.parameter`, which says what
+    it is for, told by the ops that read it: `weight` of a contraction or
+    convolution, `bias` of one, `scale` and `shift` of a norm, `embedding`, whose
+    rows are gathered. Those are trained, `other` is frozen (masks, tables of
+    positions that multiply data, running statistics); `train` and `freeze`
+    override by name, `freeze` last. Weight decay acts on trained tensors of
+    rank 2 and more.
+
+    ```mlir
+    %w = weights.load <@m at 0 as tensor<4x8xf16>> {onnx.meta = {name = "up"}} : tensor<4x8xf16>
+    %y = onnx.MatMul %x, %w : (tensor<?x4xf16>, tensor<4x8xf16>) -> tensor<?x8xf16>
+    // becomes
+    %w = weights.load <@m at 0 as tensor<4x8xf16>> {onnx.meta = {name = "up"},
+           twist.parameter = {name = "up", role = "weight", trainable = true, decayed = true, copies = []}}
+         : tensor<4x8xf32>
+    %y = onnx.MatMul %x, %w : (tensor<?x4xf32>, tensor<4x8xf32>) -> tensor<?x8xf32>
+    ```
+  }];
+  let dependentDialects = ["::twist::onnx::ONNXDialect", "::twist::weights::WeightsDialect"];
+  let options = [
+    ListOption<"state", "state", "std::string",
+               "inputs and the outputs that carry them on: `input=output`, one * on both sides">,
+    ListOption<"train", "train", "std::string", "globs on names of weights to train">,
+    ListOption<"freeze", "freeze", "std::string", "globs on names of weights to leave as they are">,
+    Option<"f64", "f64", "bool", "false", "parameters and all that is computed are f64">,
+    Option<"print", "print", "bool", "false", "print both lists">,
+    Option<"baseDirectory", "base-directory", "std::string", "",
+           "where relative paths of weights start">
+  ];
+  let statistics = [
+    Statistic<"numTrained", "trained", "Weights to train">,
+    Statistic<"numFrozen", "frozen", "Weights that stay">
+  ];
+}
+
 #endif // TWIST_DIALECT_TWIST_TRANSFORMS_PASSES_TD
