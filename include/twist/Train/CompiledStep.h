@@ -57,9 +57,10 @@ enum class OptimiserKind {
   SGD
 };
 
-/// f32: all in f32. bf16: products take bf16 and sum in f32; parameters, norms,
-/// softmax, reductions, gradients of parameters and state are f32. f64: all.
-enum class StepPrecision { F32, BF16, F64 };
+/// Full: all in the parameters' type. BF16, for parameters of f32: products
+/// take bf16 and sum in f32; parameters, norms, softmax, reductions, gradients
+/// of parameters and state stay f32.
+enum class StepPrecision { Full, BF16 };
 
 /// Functions of a step; bits.
 enum StepEntry : unsigned {
@@ -79,7 +80,7 @@ struct StepRequest {
   std::map<std::string, int64_t> sizes;
   LossOptions loss;
   OptimiserKind optimiser = OptimiserKind::AdamW;
-  StepPrecision precision = StepPrecision::F32;
+  StepPrecision precision = StepPrecision::Full;
   unsigned entries = EntryStep;
 };
 
@@ -88,7 +89,8 @@ struct StepScalars {
   double learningRate = 1e-3;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8; ///< AdamW
   double momentum = 0.9;                             ///< SGD
-  /// AdamW: p -= rate · decay · p, where Parameter::decayed.
+  /// Where Parameter::decayed. AdamW: p -= rate · decay · p, too. SGD: g +=
+  /// decay p, first.
   double weightDecay = 0;
   /// Gradients are scaled down to this global norm if theirs is larger; 0: not.
   double clipNorm = 0;
