@@ -92,6 +92,14 @@ static void addModelPasses(OpPassManager &pm, const CompileOptions &options) {
   // arith, func, linalg, math, nn, scf, tensor, weights
 }
 
+LogicalResult twist::lowerToLinalg(ModuleOp module) {
+  recordElementTypes(module);
+  PassManager pm(module.getContext());
+  addPreflight(pm);
+  pm.addPass(createConvertONNXToLinalgPass());
+  return pm.run(module);
+}
+
 static LogicalResult runPasses(ModuleOp module, const CompileOptions &options,
                                const object::Target &target) {
   PassManager pm(module.getContext());

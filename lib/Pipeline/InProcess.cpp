@@ -7,8 +7,11 @@
 
 #include "twist/Pipeline/Compile.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
 
 using namespace mlir;
 using namespace twist;
@@ -21,6 +24,20 @@ CompiledProgram::~CompiledProgram() {
   twist_program_close(program);
   if (!folder.empty())
     llvm::sys::fs::remove_directories(folder);
+}
+
+std::string CompiledProgram::hash() const {
+  llvm::SHA256 hash;
+  for (StringRef suffix : {".so", ".weights"}) {
+    SmallString<128> path(folder);
+    llvm::sys::path::append(path, "program" + suffix);
+    auto file = llvm::MemoryBuffer::getFile(path);
+    if (!file && suffix == ".so")
+      return "";
+    if (file)
+      hash.update((*file)->getBuffer());
+  }
+  return llvm::toHex(hash.final(), /*LowerCase=*/true);
 }
 
 FailureOr<CompiledProgram> twist::compileInProcess(ModuleOp module,

@@ -26,6 +26,7 @@ int tokenizeMain(int argc, char **argv);
 int evalMain(int argc, char **argv);
 int calibrateMain(int argc, char **argv);
 int correctMain(int argc, char **argv);
+int stepMain(int argc, char **argv);
 
 } // namespace twist::tools
 

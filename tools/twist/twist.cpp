@@ -36,6 +36,7 @@ static constexpr Command commands[] = {
     {"eval", evalMain, "measure perplexity, or likeness to another model"},
     {"calibrate", calibrateMain, "measure what flows through the gates"},
     {"correct", correctMain, "let what a ticket keeps make up for the rest"},
+    {"step", stepMain, "run a language model's training step on token ids"},
     {"bench", benchMain, "time a compiled program"},
 };
 

@@ -63,6 +63,10 @@ mlir::LogicalResult compileToFiles(mlir::ModuleOp module,
 /// compiled, each at its node.
 mlir::LogicalResult checkCompilable(mlir::ModuleOp module);
 
+/// Typed onnx ops of @main to linalg, as compilation does first; obstacles are
+/// reported each at its node.
+mlir::LogicalResult lowerToLinalg(mlir::ModuleOp module);
+
 /// A tensor in the host's memory, row-major.
 struct HostTensor {
   twist_type type = TWIST_F32;
@@ -80,6 +84,8 @@ public:
 
   /// Inputs, outputs: see twist.h.
   const twist_program *get() const { return program; }
+  /// SHA-256 of code and weights, hexadecimal; empty if they cannot be read.
+  std::string hash() const;
 
   /// Runs it on `inputs`, in the program's order, with `threads` threads (0:
   /// one per processor); reports wrong types and shapes at `loc`.

@@ -26,6 +26,11 @@ struct StepCompilerOptions {
   bool dropout = false;
   /// State pairs `past=present` as in `twist slice`.
   std::vector<std::string> state;
+  /// Parameters are f64 and all is computed in f64, else f32.
+  bool f64 = false;
+  /// If not empty, a folder for each entry's module before code generation,
+  /// step.mlir and so on: what twist-opt's cpu-pipeline takes.
+  std::string emitMLIR;
   std::string cpu = "native";
   /// Told stages of compilation.
   std::function<void(llvm::StringRef)> progress;

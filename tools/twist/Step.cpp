@@ -1,0 +1,400 @@
+//===- Step.cpp - twist step ----------------------------------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Commands.h"
+#include "Measure.h"
+
+#include "twist/Pipeline/Step.h"
+#include "twist/Runtime/Tools.h"
+#include "twist/Support/Philox.h"
+#include "twist/Train/StepMemory.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+
+#include <sys/resource.h>
+
+using namespace twist;
+using namespace twist::tools;
+using namespace twist::train;
+namespace cl = llvm::cl;
+using llvm::createStringError;
+
+namespace {
+struct Arguments {
+  cl::OptionCategory category{"Options of twist step"};
+  template <typename T> struct Option : cl::opt<T> {
+    Option(Arguments &all, const char *name, const char *about, T value)
+        : cl::opt<T>(llvm::StringRef(name), cl::desc(about),
+                     cl::cat(all.category), cl::init(value)) {}
+  };
+  struct List : cl::list<std::string> {
+    List(Arguments &all, const char *name, const char *about)
+        : cl::list<std::string>(llvm::StringRef(name), cl::desc(about),
+                                cl::CommaSeparated, cl::cat(all.category)) {}
+  };
+  cl::opt<std::string> model{cl::Positional, cl::Required,
+                             cl::desc("MODEL.onnx"), cl::cat(category)};
+  Option<std::string> data{*this, "data",
+                           "Token ids, FILE.npy; random ones if not given", ""};
+  Option<int64_t> batch{*this, "batch", "Sequences a step", 1};
+  Option<int64_t> sequence{*this, "context", "Tokens a sequence", 32};
+  Option<int64_t> steps{*this, "steps", "Steps to run", 10};
+  Option<int64_t> accumulate{*this, "accumulate",
+                             "Batches whose gradients make one update", 1};
+  Option<std::string> optimiser{*this, "optimiser", "adamw or sgd", "adamw"};
+  Option<double> rate{*this, "learning-rate", "Learning rate", 1e-3};
+  Option<double> decay{*this, "weight-decay", "Weight decay", 0};
+  Option<double> momentum{*this, "momentum", "Of sgd", 0.9};
+  Option<double> clip{*this, "clip", "Largest global norm; 0: any", 0};
+  Option<double> smoothing{*this, "label-smoothing", "In [0, 1)", 0};
+  Option<double> kappa{*this, "kappa", "Kept fraction of each axis's units", 1};
+  Option<std::string> precision{*this, "precision", "f64, f32 or bf16", "f32"};
+  Option<int> threads{*this, "threads", "Threads; 0: all", 0};
+  Option<std::string> write{*this, "write",
+                            "Folder for parameters after the steps, .npy", ""};
+  Option<std::string> emit{*this, "emit-mlir",
+                           "Folder for the step before code generation", ""};
+  Option<bool> profile{*this, "profile", "Time of each kernel", false};
+  Option<bool> json{*this, "json", "Print one JSON object", false};
+  Option<bool> layout{*this, "layout", "Print the parameters and stop", false};
+  List train{*this, "train", "Globs on names of weights to train"};
+  List freeze{*this, "freeze", "Globs on names of weights to leave"};
+  List state{*this, "state", "past.*=present.*"};
+  List kinds{*this, "axes", "Kinds of axes to cut"};
+};
+
+/// Windows of `length` + 1 tokens, one after the other, around the end.
+class Tokens {
+public:
+  static llvm::Expected<Tokens> create(const Arguments &arguments,
+                                       int64_t vocabulary);
+  void fill(int64_t batch, int64_t rows, int64_t length, int64_t *ids,
+            int64_t *labels) const {
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t i = 0; i <= length; ++i) {
+        int64_t start = (batch * rows + row) * length;
+        int64_t id = values[size_t((start + i) % int64_t(values.size()))];
+        if (i < length)
+          ids[row * length + i] = id;
+        if (i > 0)
+          labels[row * length + i - 1] = id;
+      }
+  }
+
+private:
+  std::vector<int64_t> values;
+};
+} // namespace
+
+llvm::Expected<Tokens> Tokens::create(const Arguments &arguments,
+                                      int64_t vocabulary) {
+  Tokens tokens;
+  if (arguments.data.empty()) {
+    PhiloxStream random(0, 0, 0, 0);
+    for (int64_t i = 0; i < 1 << 16; ++i)
+      tokens.values.push_back(int64_t(random.below(uint64_t(vocabulary))));
+    return tokens;
+  }
+  twist_array array = {};
+  twist_error error;
+  if (twist_npy_read(arguments.data.c_str(), &array, &error))
+    return createStringError(error.message);
+  uint64_t count = array.bytes / twist_type_size(array.type);
+  bool known = array.type == TWIST_I64 || array.type == TWIST_I32;
+  for (uint64_t i = 0; known && i < count; ++i)
+    tokens.values.push_back(array.type == TWIST_I64
+                                ? static_cast<int64_t *>(array.data)[i]
+                                : static_cast<int32_t *>(array.data)[i]);
+  twist_array_free(&array);
+  if (!known || count == 0)
+    return createStringError("'" + arguments.data +
+                             "' holds no int64 or int32 token ids");
+  for (int64_t id : tokens.values)
+    if (id < 0 || id >= vocabulary)
+      return createStringError("'" + arguments.data + "' holds id " +
+                               llvm::Twine(id) + ", the model knows " +
+                               llvm::Twine(vocabulary));
+  return tokens;
+}
+
+static void printLayout(const ModelLayout &layout) {
+  for (const Axis &axis : layout.axes)
+    llvm::outs() << "axis " << axis.kind << " " << axis.index << ": "
+                 << axis.units << " units, " << axis.name << "\n";
+  for (const Parameter &parameter : layout.parameters) {
+    llvm::outs() << (parameter.trainable ? "trained " : "frozen ")
+                 << parameter.name << " [";
+    llvm::interleaveComma(parameter.dims, llvm::outs());
+    llvm::outs() << "]";
+    for (auto [d, places] : llvm::enumerate(parameter.places))
+      for (const AxisPlace &at : places)
+        llvm::outs() << " " << d << ":" << layout.axes[at.axis].name << "@"
+                     << at.place.offset << "+" << at.place.outer << "x"
+                     << at.place.units << "x" << at.place.inner;
+    llvm::outs() << (parameter.decayed ? " decayed\n" : "\n");
+  }
+}
+
+static llvm::Error writeParameters(llvm::StringRef folder,
+                                   const ModelLayout &layout,
+                                   const CompiledStep &step,
+                                   const StepBuffers &buffers) {
+  if (std::error_code code = llvm::sys::fs::create_directories(folder))
+    return createStringError(code, "cannot make folder '" + folder + "'");
+  for (auto [i, parameter] : llvm::enumerate(layout.parameters)) {
+    twist_array array = {};
+    array.type = parameter.type;
+    array.rank = int32_t(parameter.dims.size());
+    array.bytes = twist_type_size(parameter.type);
+    for (auto [d, size] : llvm::enumerate(step.parameterDims(i))) {
+      array.dims[d] = size;
+      array.bytes *= uint64_t(size);
+    }
+    array.data = buffers.parameters[i];
+    llvm::SmallString<128> path(folder);
+    std::string name = parameter.name;
+    std::replace(name.begin(), name.end(), '/', '_');
+    llvm::sys::path::append(path, name + ".npy");
+    twist_error error;
+    if (twist_npy_write(path.c_str(), &array, &error))
+      return createStringError(error.message);
+  }
+  return llvm::Error::success();
+}
+
+namespace {
+/// The run of the command, behind its arguments.
+class Runner {
+public:
+  explicit Runner(const Arguments &arguments) : arguments(arguments) {}
+  llvm::Error run();
+
+private:
+  llvm::Error makeStep();
+  llvm::Error train();
+  llvm::Expected<double> oneStep(int64_t number);
+  void report();
+  void fillInputs(int64_t batch);
+
+  const Arguments &arguments;
+  std::unique_ptr<StepCompiler> compiler;
+  std::shared_ptr<const CompiledStep> step;
+  Masks masks;
+  std::optional<Tokens> tokens;
+  std::optional<StepMemory> memory;
+  std::unique_ptr<StepSession> session;
+  std::vector<double> losses, seconds;
+  double compileSeconds = 0;
+};
+} // namespace
+
+static double now() {
+  using Clock = std::chrono::steady_clock;
+  return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
+}
+
+llvm::Error Runner::makeStep() {
+  StepCompilerOptions options;
+  options.train.assign(arguments.train.begin(), arguments.train.end());
+  options.freeze.assign(arguments.freeze.begin(), arguments.freeze.end());
+  options.state.assign(arguments.state.begin(), arguments.state.end());
+  options.kinds.assign(arguments.kinds.begin(), arguments.kinds.end());
+  options.emitMLIR = arguments.emit;
+  options.f64 = arguments.precision == "f64";
+  auto made = makeStepCompiler(arguments.model, options);
+  if (!made)
+    return made.takeError();
+  compiler = std::move(*made);
+  const ModelLayout &layout = compiler->layout();
+  if (arguments.layout)
+    return llvm::Error::success();
+  if (layout.logits < 0 || layout.sequenceSymbol.empty())
+    return createStringError("'" + arguments.model +
+                             "' is no language model: it has no token ids or "
+                             "no logits");
+  StepRequest request;
+  masks = wholeMasks(layout);
+  for (auto &mask : masks)
+    mask.resize(std::max<size_t>(
+        1, size_t(arguments.kappa * double(mask.size()) + 0.5)));
+  request.units = widths(masks);
+  request.batch = arguments.batch;
+  request.sequence = arguments.sequence;
+  request.loss.labelSmoothing = arguments.smoothing;
+  if (arguments.optimiser != "adamw" && arguments.optimiser != "sgd")
+    return createStringError("--optimiser is adamw or sgd, not '" +
+                             arguments.optimiser + "'");
+  if (arguments.optimiser == "sgd")
+    request.optimiser = OptimiserKind::SGD;
+  if (arguments.precision == "bf16")
+    request.precision = StepPrecision::BF16;
+  else if (arguments.precision != "f32" && arguments.precision != "f64")
+    return createStringError("--precision is f64, f32 or bf16, not '" +
+                             arguments.precision + "'");
+  request.entries =
+      arguments.accumulate > 1 ? EntryGradients | EntryUpdate : EntryStep;
+  double start = now();
+  auto compiled = compiler->compile(request);
+  if (!compiled)
+    return compiled.takeError();
+  step = *compiled;
+  compileSeconds = now() - start;
+  auto read = Tokens::create(arguments, layout.vocabulary);
+  if (!read)
+    return read.takeError();
+  tokens = std::move(*read);
+  return llvm::Error::success();
+}
+
+void Runner::fillInputs(int64_t batch) {
+  int64_t rows = arguments.batch, length = arguments.sequence;
+  int64_t *ids = nullptr, *labels = nullptr;
+  for (auto [input, data] :
+       llvm::zip_equal(step->inputs(), memory->buffers.inputs)) {
+    auto *values = static_cast<int64_t *>(const_cast<void *>(data));
+    if (input.role == InputRole::Ids)
+      ids = values;
+    else if (input.role == InputRole::Labels)
+      labels = values;
+    else if (input.type == TWIST_I64)
+      for (int64_t i = 0; i < input.size(); ++i)
+        values[i] = input.role == InputRole::Ones        ? 1
+                    : input.role == InputRole::Positions ? i % input.dims.back()
+                                                         : 0;
+  }
+  if (ids && labels)
+    tokens->fill(batch, rows, length, ids, labels);
+}
+
+llvm::Expected<double> Runner::oneStep(int64_t number) {
+  StepScalars scalars;
+  scalars.learningRate = arguments.rate;
+  scalars.weightDecay = arguments.decay;
+  scalars.momentum = arguments.momentum;
+  scalars.clipNorm = arguments.clip;
+  int64_t parts = std::max<int64_t>(1, arguments.accumulate);
+  if (parts == 1) {
+    fillInputs(number);
+    auto result = session->step(memory->buffers, scalars);
+    return result ? llvm::Expected<double>(result->loss) : result.takeError();
+  }
+  double loss = 0;
+  scalars.gradientScale = 1.0 / double(parts);
+  for (int64_t part = 0; part < parts; ++part) {
+    fillInputs(number * parts + part);
+    auto result =
+        session->gradients(memory->buffers, scalars, /*add=*/part > 0);
+    if (!result)
+      return result.takeError();
+    loss += result->loss / double(parts);
+  }
+  auto result = session->update(memory->buffers, scalars);
+  return result ? llvm::Expected<double>(loss) : result.takeError();
+}
+
+llvm::Error Runner::train() {
+  memory.emplace(compiler->layout(), *step);
+  if (llvm::Error error = memory->readParameters(*compiler, masks))
+    return error;
+  auto made = step->createSession(arguments.threads);
+  if (!made)
+    return made.takeError();
+  session = std::move(*made);
+  for (int64_t i = 0; i < arguments.steps; ++i) {
+    // The first one touches all memory.
+    if (i == 1 && arguments.profile)
+      if (llvm::Error error = session->startProfile())
+        return error;
+    double start = now();
+    auto loss = oneStep(i);
+    if (!loss)
+      return loss.takeError();
+    losses.push_back(*loss);
+    seconds.push_back(now() - start);
+  }
+  return llvm::Error::success();
+}
+
+void Runner::report() {
+  int64_t tokensAStep = arguments.batch * arguments.sequence *
+                        std::max<int64_t>(1, arguments.accumulate);
+  std::vector<double> sorted(seconds.begin() + (seconds.size() > 1),
+                             seconds.end());
+  llvm::sort(sorted);
+  double median = sorted.empty() ? 0 : sorted[sorted.size() / 2];
+  double least = sorted.empty() ? 0 : sorted.front();
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  if (arguments.json) {
+    llvm::json::Array curve, times;
+    for (double loss : losses)
+      curve.push_back(loss);
+    for (double time : seconds)
+      times.push_back(time);
+    llvm::outs() << llvm::formatv(
+        "{0}\n", llvm::json::Value(llvm::json::Object{
+                     {"losses", std::move(curve)},
+                     {"seconds", std::move(times)},
+                     {"tokens_per_step", tokensAStep},
+                     {"compile_seconds", compileSeconds},
+                     {"working_bytes", int64_t(step->workingBytes())},
+                     {"buffer_bytes", int64_t(memory->bytes)},
+                     {"peak_bytes", int64_t(usage.ru_maxrss) * 1024},
+                     {"hash", step->hash()}}));
+  } else {
+    for (auto [i, loss] : llvm::enumerate(losses))
+      llvm::outs() << llvm::format("step %4d  loss %.15g  %.1f ms\n", int(i),
+                                   loss, seconds[i] * 1e3);
+    llvm::outs() << llvm::format(
+        "compiled in %.1f s; %.1f ms a step (least %.1f), %.0f tokens/s; "
+        "%.1f MB in buffers, %.1f MB working memory\n",
+        compileSeconds, median * 1e3, least * 1e3,
+        median > 0 ? double(tokensAStep) / median : 0.,
+        double(memory->bytes) / 1e6, double(step->workingBytes()) / 1e6);
+  }
+  if (!arguments.profile)
+    return;
+  std::vector<StepSession::ProfileRow> rows = session->profile();
+  llvm::sort(rows, [](auto &a, auto &b) { return a.seconds > b.seconds; });
+  double total = 0;
+  for (auto &row : rows)
+    total += row.seconds;
+  for (auto &row : rows)
+    if (row.calls)
+      llvm::errs() << llvm::format(
+          "%5.1f%% %9.3f ms  %s\n", 100 * row.seconds / total,
+          1e3 * row.seconds / double(arguments.steps - 1), row.site.c_str());
+}
+
+llvm::Error Runner::run() {
+  if (llvm::Error error = makeStep())
+    return error;
+  if (arguments.layout) {
+    printLayout(compiler->layout());
+    return llvm::Error::success();
+  }
+  if (llvm::Error error = train())
+    return error;
+  report();
+  if (!arguments.write.empty())
+    return writeParameters(arguments.write, compiler->layout(), *step,
+                           memory->buffers);
+  return llvm::Error::success();
+}
+
+int twist::tools::stepMain(int argc, char **argv) {
+  Arguments arguments;
+  cl::HideUnrelatedOptions(arguments.category);
+  cl::ParseCommandLineOptions(
+      argc, argv,
+      "Compiles a language model's training step and runs it on token ids\n");
+  llvm::Error error = Runner(arguments).run();
+  return error ? fail(std::move(error)) : 0;
+}
