@@ -15,10 +15,6 @@
 #include <cstdint>
 #include <memory>
 
-namespace twist::train {
-class StepCompiler;
-} // namespace twist::train
-
 namespace twist::dfl {
 
 /// Rows of features to costs, with parameters, their gradients and an optimiser
