@@ -270,7 +270,6 @@ PredictorModel::create(std::unique_ptr<train::StepCompiler> compiler,
   if (!layout.inputs[0].symbols.empty() && !layout.inputs[0].symbols[0].empty())
     request.sizes[layout.inputs[0].symbols[0]] = rows;
   request.loss.kind = train::LossKind::External;
-  request.precision = train::StepPrecision::F64;
   request.entries =
       train::EntryForward | train::EntryBackward | train::EntryUpdate;
   auto step = compiler->compile(request);

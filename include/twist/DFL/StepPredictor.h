@@ -27,7 +27,7 @@ enum class InitialParameters {
 /// costs], compiled once for all predictors made of it.
 class PredictorModel {
 public:
-  /// `rows` go through the model in one call; more go in parts. In f64.
+  /// `rows` go through the model in one call; more go in parts.
   static llvm::Expected<std::unique_ptr<PredictorModel>>
   create(std::unique_ptr<train::StepCompiler> compiler, int64_t rows,
          InitialParameters initial);
