@@ -42,6 +42,14 @@ static std::array<int, 512> byteAlphabet() {
   return bytes;
 }
 
+std::string twist::text::letterOf(uint8_t byte) {
+  static const std::array<int, 512> alphabet = byteAlphabet();
+  auto code = UTF32(llvm::find(alphabet, int(byte)) - alphabet.begin());
+  if (code < 0x80)
+    return std::string(1, char(code));
+  return {char(0xc0 | code >> 6), char(0x80 | (code & 0x3f))};
+}
+
 /// The bytes of a token string; a string outside the alphabet is itself.
 static std::string bytesOf(StringRef token) {
   static const std::array<int, 512> alphabet = byteAlphabet();

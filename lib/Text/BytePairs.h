@@ -30,6 +30,9 @@ struct BytePairParts {
   bool wholeWords = false;
 };
 
+/// GPT-2's letter for a byte, as UTF-8.
+std::string letterOf(uint8_t byte);
+
 class BytePairs final : public Tokenizer {
 public:
   static llvm::Expected<std::unique_ptr<Tokenizer>>
