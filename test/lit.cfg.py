@@ -26,6 +26,9 @@ config.substitutions.append(("%inputs", os.path.join(root, "test", "Inputs")))
 # Long tests say REQUIRES: long; ./dev test --all runs them.
 if lit_config.params.get("long"):
     config.available_features.add("long")
+# Where OpenMPI was there for the build.
+if os.path.exists(os.path.join(build, "lib", "TwistMPI.so")):
+    config.available_features.add("mpi")
 # Trained weights that are not in the repository.
 if os.path.exists(os.path.join(config.environment["TWIST_DATA"], "models", "stories260K.bin")):
     config.available_features.add("stories260k")

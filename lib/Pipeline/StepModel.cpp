@@ -81,9 +81,12 @@ FailureOr<StepModel> StepModel::load(StringRef path, MLIRContext *context,
 //===----------------------------------------------------------------------===//
 
 LogicalResult StepModel::describeAxes() {
-  for (const AxisInfo &axis : axesOf(*module)) {
-    modelLayout.axes.push_back(
-        {axis.name(), axis.kind, axis.index, axis.units});
+  std::vector<AxisInfo> axes = axesOf(*module);
+  if (failed(countLayers(*module, axes)))
+    return failure();
+  for (const AxisInfo &axis : axes) {
+    modelLayout.axes.push_back({axis.name(), axis.kind, axis.index, axis.units,
+                                axis.layersBefore, axis.layersAfter});
     symbols.push_back(axis.symbol);
   }
   return success();

@@ -23,6 +23,8 @@ int sliceMain(int argc, char **argv);
 int inspectMain(int argc, char **argv);
 int ticketMain(int argc, char **argv);
 int tokenizeMain(int argc, char **argv);
+int tokenizerMain(int argc, char **argv);
+int trainMain(int argc, char **argv);
 int evalMain(int argc, char **argv);
 int calibrateMain(int argc, char **argv);
 int correctMain(int argc, char **argv);

@@ -32,11 +32,13 @@ static constexpr Command commands[] = {
     {"compile", compileMain, "make a native program of a model"},
     {"run", runMain, "run a compiled program on .npy files"},
     {"generate", generateMain, "continue token ids with a language model"},
+    {"tokenizer", tokenizerMain, "learn a tokenizer from text"},
     {"tokenize", tokenizeMain, "make token ids of text"},
     {"eval", evalMain, "measure perplexity, or likeness to another model"},
     {"calibrate", calibrateMain, "measure what flows through the gates"},
     {"correct", correctMain, "let what a ticket keeps make up for the rest"},
     {"step", stepMain, "run a language model's training step on token ids"},
+    {"train", trainMain, "train subnetworks in parallel (TwIST)"},
     {"bench", benchMain, "time a compiled program"},
 };
 

@@ -73,6 +73,9 @@ struct AssignmentOptions {
   /// next one the smallest, each other one draws among all of them. Takes the
   /// place of the rules.
   std::vector<double> anyKappa;
+  /// Workers together hold every group in every round; what they can't is
+  /// refused. false: some may be held by nobody.
+  bool cover = true;
 };
 
 /// The kept groups of one axis in one worker, ascending.

@@ -24,6 +24,8 @@ struct Axis {
   std::string kind;  ///< "head", "kv_group", "ffn", "channel", …
   int64_t index = 0; ///< place among its kind in graph order: its layer
   int64_t units = 0;
+  /// Axes of its kind before and after it in its stack (encoder, decoder).
+  int64_t layersBefore = 0, layersAfter = 0;
 };
 
 /// Unit u lies at offset + (o·units + u)·inner + i, o < outer, i < inner, of
