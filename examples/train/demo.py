@@ -1,0 +1,175 @@
+"""TwIST on a small GPT: train subnetworks in parallel, cut a random ticket, let it write; dense model and cuts beside it.
+
+    examples/train/demo.py [--text FILE] [--rounds 60] [--folder build/demo-train]
+
+Without --text it reads Debian's bible-kjv. Both models see the same tokens in the same order.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import onnx
+import onnxruntime
+import tokenizers
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.path.join(ROOT, "build", "bin")
+CONTEXT, BATCH, GROUP = 128, 4, 32
+MODEL = f"gpt2:layers=4,dim=128,heads=4,vocab=2048,context={CONTEXT}"
+
+
+def say(text):
+    print(f"\033[1m[demo]\033[0m {text}", flush=True)
+
+
+def twist(*arguments, show=False):
+    """Runs one twist command, printing it and its time; ends the demo with its message if it fails."""
+    arguments = [str(a) for a in arguments]
+    print("  $ twist " + " ".join(os.path.relpath(a) if os.path.isabs(a) else a for a in arguments), flush=True)
+    start = time.perf_counter()
+    run = subprocess.run([os.path.join(BIN, "twist"), *arguments], text=True, stdout=None if show else subprocess.PIPE,
+                         stderr=None if show else subprocess.STDOUT)
+    if run.returncode:
+        sys.exit(f"{run.stdout or ''}error: twist {arguments[0]} ended with {run.returncode}")
+    print(f"    {time.perf_counter() - start:.1f} s", flush=True)
+    return run.stdout
+
+
+def read_text(path):
+    if path:
+        return open(path, encoding="utf-8").read()
+    try:
+        verses = subprocess.run(["bible", "-f", "gen1:1-rev22:21"], stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, check=True).stdout
+    except FileNotFoundError:
+        sys.exit("error: no text: name one with --text, or install Debian's bible-kjv")
+    return "".join(line.split(" ", 1)[1] + "\n" for line in verses.splitlines() if " " in line)
+
+
+def prepare(text, folder):
+    """A tokenizer, and token files to train and to judge on: the last twentieth."""
+    cut = text.rfind("\n", 0, len(text) * 19 // 20) + 1
+    for name, part in (("train", text[:cut]), ("valid", text[cut:])):
+        with open(os.path.join(folder, name + ".txt"), "w", encoding="utf-8") as file:
+            file.write(part)
+    tokenizer = os.path.join(folder, "tokenizer.json")
+    twist("tokenizer", "--data", os.path.join(folder, "train.txt"), "--vocab", 2048, "-o", tokenizer)
+    for name in ("train", "valid"):
+        twist("tokenize", "--tokenizer", tokenizer, "--data", os.path.join(folder, name + ".txt"), "-o",
+              os.path.join(folder, name + ".bin"))
+    return tokenizer
+
+
+def train(folder, name, rounds, *options):
+    run = os.path.join(folder, name)
+    subprocess.run(["rm", "-rf", run], check=True)
+    twist("train", MODEL, "--data", os.path.join(folder, "train.bin"), "--context", CONTEXT, "--batch", BATCH,
+          "--group", GROUP, "--rounds", rounds, "--local-steps", 15, "--learning-rate", 2e-3, "--warmup", 30,
+          "--schedule", "cosine", "--weight-decay", 0.01, "--valid", os.path.join(folder, "valid.bin"),
+          "--valid-batches", 40, *options, "-o", run, show=True)
+    return run
+
+
+def parameters(path):
+    return sum(int(np.prod(t.dims)) for t in onnx.load(path).graph.initializer)
+
+
+def windows(folder, count=160):
+    ids = np.fromfile(os.path.join(folder, "valid.bin"), "<u2", offset=64)
+    count = min(count, (len(ids) - 1) // CONTEXT)
+    return np.stack([ids[i * CONTEXT:i * CONTEXT + CONTEXT + 1] for i in range(count)]).astype(np.int64)
+
+
+def judge(path, data):
+    """Perplexity in onnxruntime, and tokens a second of whole windows there."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    nats, best = [], float("inf")
+    for batch in np.array_split(data, len(data) // BATCH):
+        feed = {"input_ids": batch[:, :-1]}
+        for value in session.get_inputs()[1:]:
+            feed[value.name] = np.zeros((len(batch), value.shape[1], 0, value.shape[3]), np.float32)
+        start = time.perf_counter()
+        logits = session.run(["logits"], feed)[0]
+        best = min(best, (time.perf_counter() - start) / (len(batch) * CONTEXT))
+        logits = logits - logits.max(-1, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(-1, keepdims=True))
+        nats.append(-np.take_along_axis(logits, batch[:, 1:, None], -1).mean())
+    return float(np.exp(np.mean(nats))), 1 / best
+
+
+def cut(model, name, folder, method=None):
+    """The random ticket of seed 7, as it is or corrected."""
+    ticket, out = os.path.join(folder, name + ".json"), os.path.join(folder, name + ".onnx")
+    twist("ticket", model, "--kappa", 0.5, "--policy", "random", "--seed", 7, "--group", GROUP, "-o", ticket)
+    if method:
+        corrected = os.path.join(folder, name + "-corrected.json")
+        twist("correct", model, "--ticket", ticket, "--method", method, "--data", os.path.join(folder, "train.bin"),
+              "--context", CONTEXT, "--batch", BATCH, "--samples", 128, "-o", corrected)
+        ticket = corrected
+    twist("slice", model, "--ticket", ticket, "-o", out)
+    return out
+
+
+def write(model, tokenizer, folder, prompt):
+    """A native executable of the model continues the prompt, greedily."""
+    program = os.path.join(folder, "writer")
+    twist("compile", model, "--emit", "exe", "-o", program)
+    words = tokenizers.Tokenizer.from_file(tokenizer)
+    ids = words.encode(prompt).ids
+    command = [program, "generate", "--ids", ",".join(map(str, ids)), "--count", "60"]
+    made = subprocess.run(command, capture_output=True, text=True)
+    if made.returncode:
+        sys.exit(made.stderr)
+    print("    " + words.decode(ids + [int(i) for i in made.stdout.split()]).replace("\n", "\n    "))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--text")
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--folder", default=os.path.join(ROOT, "build", "demo-train"))
+    options = parser.parse_args()
+    folder = options.folder
+    os.makedirs(folder, exist_ok=True)
+    started = time.perf_counter()
+
+    say("text, tokenizer, token files")
+    text = read_text(options.text)
+    if len(text) < 200_000:
+        sys.exit("error: a text of 200,000 letters at least is needed")
+    tokenizer = prepare(text, folder)
+
+    say(f"TwIST: 4 workers hold half of the heads and FFN groups of {MODEL} each, dealt anew every 15 steps")
+    ours = train(folder, "twist", options.rounds, "--kappa", 0.5, "--tickets", 8, "--dropout", 0)
+    say("the whole model in every worker, the same tokens")
+    dense = train(folder, "dense", options.rounds, "--mode", "dense", "--tickets", 0)
+
+    say("cuts of that dense model at the same size: half of heads and FFN groups at random, as they are and by least "
+        "squares")
+    whole = os.path.join(dense, "dense.onnx")
+    models = {"dense": whole,
+              "TwIST ticket": os.path.join(ours, "sliced", "kappa0.50-0.onnx"),
+              "random cut": cut(whole, "random", folder),
+              "ls cut": cut(whole, "ls", folder, "ls")}
+    data = windows(folder)
+    print(f"\n{'':14} {'perplexity':>10} {'parameters':>11} {'bytes':>10} {'tokens/s':>9}   (onnxruntime, 1 thread)")
+    for name, path in models.items():
+        perplexity, speed = judge(path, data)
+        print(f"{name:14} {perplexity:10.2f} {parameters(path):11,} {os.path.getsize(path):10,} {speed:9.0f}")
+    tickets = json.load(open(os.path.join(ours, "tickets.json")))["models"][1:]
+    values = [t["perplexity"] for t in tickets]
+    print(f"{len(values)} random tickets: {np.mean(values):.2f} mean, {min(values):.2f} to {max(values):.2f}\n")
+
+    say("the ticket writes, as a native executable")
+    write(models["TwIST ticket"], tokenizer, folder, "And the king said unto them,")
+    say(f"{time.perf_counter() - started:.0f} s; {os.path.relpath(ours)}/report.html shows the training")
+
+
+if __name__ == "__main__":
+    main()
