@@ -81,6 +81,73 @@ def refused(folder, name, model, axis, units, words):
     print(f"{name}: {done.stderr.strip()}")
 
 
+def odd_case(folder, name, model):
+    """Sliced, it equals the model whose columns of `up` are zero."""
+    case(folder, name, model, {"up:1": (6, [0, 3])}, [("up", 1, [1, 2, 4, 5])])
+
+
+class Graph:
+    """A few nodes behind x [batch, 4] · up [4, 6]."""
+
+    def __init__(self):
+        self.nodes, self.weights, self.inputs = [], [], [onnx.helper.make_tensor_value_info("x", 1, ["batch", 4])]
+
+    def op(self, kind, *inputs, **attributes):
+        self.nodes.append(onnx.helper.make_node(kind, inputs, [f"v{len(self.nodes)}"], **attributes))
+        return self.nodes[-1].output[0]
+
+    def weight(self, name, *shape):
+        rng = np.random.default_rng(len(self.weights))
+        self.weights.append(numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name))
+        return name
+
+    def ints(self, *values):
+        self.weights.append(numpy_helper.from_array(np.array(values, np.int64), f"k{len(self.weights)}"))
+        return self.weights[-1].name
+
+    def rows(self):
+        return self.op("MatMul", "x", self.weight("up", 4, 6))
+
+    def widened(self, name):
+        """A weight [6] as [batch, 6]: of the input's sizes, not of its data."""
+        sizes = self.op("Concat", self.op("Shape", "x", start=0, end=1), self.ints(6), axis=0)
+        return self.op("Expand", self.weight(name, 6), sizes)
+
+    def down(self, value):
+        self.op("MatMul", value, self.weight("down", 6, 3))
+
+    def model(self):
+        output = onnx.helper.make_tensor_value_info(self.nodes[-1].output[0], 1, None)
+        graph = onnx.helper.make_graph(self.nodes, "odd", self.inputs, [output], self.weights)
+        return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+
+
+def reshaped(g):
+    """x in pairs of rows, whose biases differ."""
+    pairs = g.op("MatMul", g.op("Reshape", "x", g.ints(-1, 2, 4)), g.weight("up", 4, 6))
+    g.down(g.op("Reshape", g.op("Add", pairs, g.weight("b", 2, 6)), g.ints(-1, 6)))
+
+
+# Name, what is built, why the constants f(b) of removed units are not known.
+ODD = [
+    ("concat", lambda g: g.op("MatMul", g.op("Concat", g.rows(), "x", axis=1), g.weight("down", 10, 3)), "Concat mixes it"),
+    ("values", lambda g: g.down(g.op("MatMul", g.op("MatMul", "x", g.op("Transpose", "x")), g.rows())), "it is a product of data"),
+    ("gemm bias", lambda g: g.down(g.op("Gemm", "x", g.weight("up", 4, 6), g.op("MatMul", "x", g.weight("more", 4, 6)))),
+     "its bias depends on the input"),
+    ("wide bias", lambda g: g.down(g.op("Gemm", "x", g.weight("up", 4, 6), g.widened("b"))), "its bias depends on the input"),
+    ("position", reshaped, "its bias depends on the position"),
+    ("scaled", lambda g: g.down(g.op("Mul", g.rows(), g.op("ReduceSum", "x", g.ints(1)))), "an operand is data without the axis"),
+    ("sizes", lambda g: g.down(g.op("Mul", g.rows(), g.widened("b"))), "an operand depends on the input's sizes"),
+    ("statistics", lambda g: g.down(g.op("BatchNormalization", g.rows(), g.op("ReduceMean", g.op(
+        "MatMul", "x", g.weight("scale", 4, 6)), g.ints(0), keepdims=0), g.weight("b", 6), g.weight("m", 6), g.weight("v", 6))),
+     "its statistics depend on the input"),
+    ("row count", lambda g: g.down(g.op("Mul", g.rows(), g.op("Cast", g.op("Shape", "x", start=0, end=1), to=1))),
+     "an operand depends on the input's sizes"),
+    ("bias of sizes", lambda g: g.op("Add", g.op("MatMul", g.op("Add", g.rows(), g.weight("a", 6)), g.weight("down", 6, 3)),
+                                     g.op("Cast", g.op("Shape", "x", start=0, end=1), to=1)), None),
+]
+
+
 def main(folder):
     os.makedirs(folder, exist_ok=True)
     fc = [("h.{}.mlp.c_fc.weight", 1)]
@@ -99,9 +166,17 @@ def main(folder):
             "/Reshape_0': ticket: axis 'qk_0' has site \"weight\"")
     net, _ = cnn.build(cnn.Config("mobilenet_v2", form="legacy"))
     refused(folder, "depthwise", net, "features.0.0.expand.weight:0", 32,
-            "/Conv_2': ticket: axis 'ffn_0' has site \"weight\", but a removed unit is no constant here: it is summed")
+            "/Conv_2': ticket: axis 'ffn_0' has site \"weight\", but a removed unit is no constant here: "
+            "it is summed over a window")
     net, _ = cnn.build(cnn.Config("resnet", form="legacy"))
-    refused(folder, "padded", net, "layer0.0.conv0.weight:0", 10, "/Conv_2': ticket: axis")
+    refused(folder, "padded", net, "layer0.0.conv0.weight:0", 10, "it is summed over a window or in a form whose constant is not known")
+    for name, build, words in ODD:
+        graph = Graph()
+        build(graph)
+        if words:
+            refused(folder, name, graph.model(), "up:1", 6, words)
+        else:
+            odd_case(folder, name, graph.model())
     print("site weight: passed")
 
 

@@ -15,14 +15,17 @@
 namespace twist::onnx {
 
 /// Whether values depend on the elements of an argument, not only on weights
-/// and sizes. To be made anew when the graph has changed.
+/// and sizes; with `sizesToo` whether they depend on anything but weights. To be
+/// made anew when the graph has changed.
 class DataTest {
 public:
+  explicit DataTest(bool sizesToo = false) : sizesToo(sizesToo) {}
+
   bool operator()(mlir::Value value) {
     mlir::Operation *op = value.getDefiningOp();
     if (!op)
       return true;
-    if (llvm::isa<ShapeOp, SizeOp>(op))
+    if (!sizesToo && llvm::isa<ShapeOp, SizeOp>(op))
       return false;
     auto [it, isNew] = known.try_emplace(op, op->getNumRegions() > 0);
     if (!isNew || it->second)
@@ -34,6 +37,7 @@ public:
   }
 
 private:
+  bool sizesToo;
   llvm::DenseMap<mlir::Operation *, bool> known;
 };
 

@@ -45,12 +45,18 @@ static Value stripGates(Value value) {
 
 namespace {
 
+/// Both questions, with what is known of a graph.
+struct DataTests {
+  onnx::DataTest isData, isOpen{/*sizesToo=*/true};
+};
+
 /// Computes, from weights alone, what values are where the rows that make a
 /// unit are zero. Dimensions of data have size 1 then.
 class Follower {
 public:
-  Follower(StringRef axis, onnx::DataTest &isData, OpBuilder &builder)
-      : axis(axis), isData(isData), builder(builder) {}
+  Follower(StringRef axis, DataTests &tests, OpBuilder &builder)
+      : axis(axis), isData(tests.isData), isOpen(tests.isOpen),
+        builder(builder) {}
 
   /// `dim` is the dimension with the units.
   FailureOr<Value> follow(Value value, int64_t dim);
@@ -82,7 +88,7 @@ private:
   }
 
   StringRef axis;
-  onnx::DataTest &isData;
+  onnx::DataTest &isData, &isOpen;
   OpBuilder &builder;
 };
 
@@ -130,14 +136,13 @@ FailureOr<Value> Follower::followGemm(onnx::GemmOp op, int64_t dim) {
   auto type = alongDim(result, 1, tensorOf(result).getDimSize(1));
   if (isa<NoneType>(op.getC().getType()))
     return splat(builder, op.getLoc(), type, 0);
-  if (isData(op.getC()))
-    return refuse(op, "its bias is data");
+  if (isOpen(op.getC()))
+    return refuse(op, "its bias depends on the input");
   Value beta = splat(builder, op.getLoc(), alongDim(result, 1, 1),
                      op.getBeta().convertToDouble());
   SmallVector<int64_t> shape;
-  if (!OpTrait::util::getBroadcastedShape(tensorOf(op.getC()).getShape(),
-                                          type.getShape(), shape))
-    return refuse(op, "its bias has no static shape");
+  OpTrait::util::getBroadcastedShape(tensorOf(op.getC()).getShape(),
+                                     type.getShape(), shape);
   return onnx::MulOp::create(builder, op.getLoc(), type.clone(shape), op.getC(),
                              beta)
       .getResult();
@@ -150,8 +155,8 @@ FailureOr<Value> Follower::followConv(onnx::ConvOp op, int64_t dim) {
   auto type = alongDim(op.getY(), 1, tensorOf(op.getY()).getDimSize(1));
   if (isa<NoneType>(op.getB().getType()))
     return splat(builder, op.getLoc(), type, 0);
-  if (isData(op.getB()))
-    return refuse(op, "its bias is data");
+  if (isOpen(op.getB()))
+    return refuse(op, "its bias depends on the input");
   SmallVector<int64_t> sizes(type.getShape());
   auto shapeType =
       RankedTensorType::get({type.getRank()}, builder.getI64Type());
@@ -167,8 +172,9 @@ FailureOr<Value> Follower::followNorm(onnx::BatchNormalizationOp op,
   FailureOr<Value> x = follow(op.getX(), dim);
   if (failed(x))
     return failure();
-  if (llvm::any_of(op->getOperands().drop_front(), isData))
-    return refuse(op, "its statistics are data");
+  if (llvm::any_of(op->getOperands().drop_front(),
+                   [&](Value operand) { return isOpen(operand); }))
+    return refuse(op, "its statistics depend on the input");
   SmallVector<Value> operands(op->getOperands());
   operands[0] = *x;
   builder.setInsertionPointAfter(op);
@@ -226,15 +232,12 @@ FailureOr<Value> Follower::followElementwise(Operation *op, int64_t dim) {
         return failure();
       operand = *constant;
       own = tensorOf(operand);
+    } else if (own && (isOpen(operand) || !own.hasStaticShape())) {
+      return refuse(op, "an operand depends on the input's sizes");
     }
     operands.push_back(operand);
     SmallVector<int64_t> wider;
-    if (own && !own.hasStaticShape())
-      return refuse(op, "an operand depends on the input's sizes");
-    if (own &&
-        !OpTrait::util::getBroadcastedShape(shape, own.getShape(), wider))
-      return refuse(op, "its operands do not broadcast");
-    if (own)
+    if (own && OpTrait::util::getBroadcastedShape(shape, own.getShape(), wider))
       shape = wider;
   }
   builder.setInsertionPointAfter(op);
@@ -277,7 +280,7 @@ private:
   IRMapping mapping;
   OwningOpRef<ModuleOp> copy;
   OpBuilder builder;
-  onnx::DataTest isData;
+  DataTests tests;
   SmallVector<Value> results;
 };
 
@@ -315,7 +318,7 @@ FailureOr<Value> Collector::contribution(Operation *op, unsigned number,
   SmallVector<Value> operands;
   for (Value operand : op->getOperands())
     operands.push_back(stripGates(operand));
-  if (number != 0 || operands.size() < 2 || isData(operands[1]) ||
+  if (number != 0 || operands.size() < 2 || tests.isOpen(operands[1]) ||
       !isa<onnx::MatMulOp, onnx::GemmOp, onnx::ConvOp>(op)) {
     (void)follower.refuse(op, "it is summed away in a product of data");
     return failure();
@@ -362,7 +365,7 @@ void Collector::addTo(Operation *op, Value total) {
   };
   auto isBias = [&](Value value) {
     return tensorOf(value) && tensorOf(value).hasStaticShape() &&
-           !isData(mapping.lookup(value));
+           !tests.isOpen(mapping.lookup(value));
   };
   Edit edit{op, std::nullopt, {}};
   auto gemm = dyn_cast<onnx::GemmOp>(op);
@@ -394,9 +397,9 @@ LogicalResult Collector::visit(OpOperand &operand) {
     }
   Operation *op = mapping.lookup(operand.getOwner());
   Value data = stripGates(mapping.lookup(operand.get()));
-  if (axis.empty() || !isData(data))
+  if (axis.empty() || !tests.isData(data))
     return success();
-  Follower follower(axis, isData, builder);
+  Follower follower(axis, tests, builder);
   FailureOr<Value> constant = follower.follow(data, dim);
   if (failed(constant))
     return failure();
