@@ -276,8 +276,11 @@ Error FeedBuilder::setWindows() {
       return createStringError("ids go into an input of shape [batch, "
                                "sequence]; '" +
                                input->name + "' has another");
-    feed.batchSymbol = input->symbols[0];
-    feed.sequenceSymbol = input->symbols[1];
+    // Names that do not tell the two apart tell nothing of other inputs.
+    if (StringRef(input->symbols[0]) != StringRef(input->symbols[1])) {
+      feed.batchSymbol = input->symbols[0];
+      feed.sequenceSymbol = input->symbols[1];
+    }
     feed.length = options.context      ? options.context
                   : input->dims[1] > 0 ? input->dims[1]
                                        : 128;
@@ -375,6 +378,9 @@ Expected<Batch> Feed::batch(int64_t index) const {
   int64_t first = index * batchSize;
   batch.windows = std::min(batchSize, windowCount - first);
   batch.length = length;
+  auto is = [](StringRef symbol, StringRef name) {
+    return !name.empty() && symbol == name;
+  };
   for (const Input &input : inputs) {
     Array array;
     array.type = input.type;
@@ -383,10 +389,11 @@ Expected<Batch> Feed::batch(int64_t index) const {
       array.dims.push_back(size >= 0             ? size
                            : input.rows && d > 0 ? input.rows->dims[d]
                            : d == 0              ? batch.windows
-                           : input.symbols[d] == batchSymbol ? batch.windows
-                           : input.role == Role::Empty       ? 0
-                           : last || input.symbols[d] == sequenceSymbol ? length
-                                                                        : 1);
+                           : is(input.symbols[d], batchSymbol) ? batch.windows
+                           : input.role == Role::Empty         ? 0
+                           : last || is(input.symbols[d], sequenceSymbol)
+                               ? length
+                               : 1);
     }
     array.data.resize(array.size() * twist_type_size(array.type));
     int64_t width = array.dims.empty() ? 1 : array.dims.back();
