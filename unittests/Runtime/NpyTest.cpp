@@ -86,7 +86,7 @@ TEST_F(Npy, RefusesOtherFiles) {
   EXPECT_TRUE(says("is truncated: 8 bytes of data are needed"));
   write("{'descr': '<i4', 'fortran_order': True, 'shape': (2,), }", 8);
   EXPECT_EQ(read(), TWIST_ERROR_FORMAT);
-  EXPECT_TRUE(says("Fortran order"));
+  EXPECT_TRUE(says("is in Fortran order: save it in C order"));
   write("{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }", 8);
   EXPECT_EQ(read(), TWIST_ERROR_FORMAT);
   EXPECT_TRUE(says("of a type that no program takes ('>f4')"));
@@ -97,6 +97,14 @@ TEST_F(Npy, RefusesOtherFiles) {
         "'shape': (4611686018427387904, 4), }",
         8);
   EXPECT_EQ(read(), TWIST_ERROR_MEMORY);
+  EXPECT_TRUE(says("an array is too large"));
+  write("{'descr': '<f8', 'fortran_order': False, "
+        "'shape': (36028797018963968,), }", 8);
+  EXPECT_EQ(read(), TWIST_ERROR_MEMORY);
+  EXPECT_TRUE(says("no memory for an array of 288230376151711744 bytes"));
+  write(std::string(1 << 21, ' '), 8, 2);
+  EXPECT_EQ(read(), TWIST_ERROR_FORMAT);
+  EXPECT_TRUE(says("has a header of 2097152 bytes"));
   std::FILE *file = std::fopen(path.c_str(), "wb");
   std::fputs("PK", file);
   std::fclose(file);

@@ -123,7 +123,35 @@ TEST_F(Session, RefusesAWrongNumberOfThreads) {
     EXPECT_EQ(twist_session_create(fake.program, threads, &session, &fake.error),
               TWIST_ERROR_ARGUMENT);
     EXPECT_EQ(session, nullptr);
+    EXPECT_TRUE(fake.says(" threads: give 0 (one per processor) to 1024"));
   }
+}
+
+TEST_F(Session, RefusesSizesBeyondMemory) {
+  OneRun run(4);
+  auto message = [&](uint64_t (*bytes)(const int64_t *)) {
+    fake.table.arena_bytes = bytes;
+    twist_session *session = create(1);
+    EXPECT_EQ(run.on(session, &fake.error), TWIST_ERROR_MEMORY);
+    twist_session_close(session);
+    return std::string(fake.error.message);
+  };
+  EXPECT_EQ(message([](const int64_t *) { return UINT64_C(1) << 63; }),
+            "these sizes ask for 9223372036854775808 bytes of working memory");
+  EXPECT_EQ(message([](const int64_t *) { return UINT64_C(1) << 60; }),
+            "no memory for 1152921504606846976 bytes of working memory");
+}
+
+TEST_F(Session, RefusesSizesThatMakeNone) {
+  fake.table.output_dims = [](const int64_t *, int64_t *out) {
+    out[0] = -3;
+    out[1] = 2;
+  };
+  twist_session *session = create(1);
+  EXPECT_EQ(OneRun(4).on(session, &fake.error), TWIST_ERROR_ARGUMENT);
+  EXPECT_TRUE(fake.says(
+      "these input sizes give output 'y' the size -3 in dimension 0"));
+  twist_session_close(session);
 }
 
 TEST_F(Session, CountsTimePerSite) {
