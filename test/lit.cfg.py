@@ -15,6 +15,7 @@ config.test_source_root = os.path.dirname(os.path.abspath(__file__))
 config.test_exec_root = os.path.join(build, "test")
 config.environment["PATH"] = os.pathsep.join(
     [os.path.join(build, "bin"), venv, llvm, os.environ["PATH"]])
+config.environment["TWIST_VERIFY_PASSES"] = "1"
 config.environment["PYTHONPATH"] = os.path.join(root, "python")
 config.environment["TWIST_DATA"] = os.environ.get(
     "TWIST_DATA", os.path.join(os.path.dirname(root), "shared", "data"))

@@ -35,7 +35,7 @@ def gtest(binary, pattern):
         command = [binary, f"--gtest_output=json:{report.name}", "--gtest_brief=1"]
         python = os.path.join(os.path.dirname(LIT), "python")  # it has onnxruntime
         run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             errors="replace", env={"TWIST_PYTHON": python, **os.environ})
+                             errors="replace", env={"TWIST_PYTHON": python, "TWIST_VERIFY_PASSES": "1", **os.environ})
         try:
             with open(report.name, encoding="utf-8") as file:
                 suites = json.load(file).get("testsuites", [])

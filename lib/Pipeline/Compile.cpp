@@ -19,6 +19,7 @@
 #include "twist/Target/Object/Card.h"
 #include "twist/Target/Object/Object.h"
 
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 
 using namespace mlir;
@@ -103,6 +104,8 @@ LogicalResult twist::lowerToLinalg(ModuleOp module) {
 static LogicalResult runPasses(ModuleOp module, const CompileOptions &options,
                                const object::Target &target) {
   PassManager pm(module.getContext());
+  // A quarter of the time of lowering; the tests do it each time.
+  pm.enableVerifier(options.verifyPasses || std::getenv("TWIST_VERIFY_PASSES"));
   if (!options.reproducer.empty())
     pm.enableCrashReproducerGeneration(options.reproducer);
   if (holdsONNX(module)) {
@@ -113,7 +116,7 @@ static LogicalResult runPasses(ModuleOp module, const CompileOptions &options,
   pipeline.vectorBits = target.vectorBits;
   pipeline.loops = options.loops;
   populateCPUPasses(pm, pipeline);
-  return pm.run(module);
+  return success(succeeded(pm.run(module)) && succeeded(verify(module)));
 }
 
 /// "f32", or "f64, f32": the floating-point types that a program computes in.

@@ -46,6 +46,8 @@ struct CompileOptions {
   std::string baseDirectory;
   /// If not empty, a pass that fails or crashes leaves its input here.
   std::string reproducer;
+  /// Whether the module is verified after each pass, not only at the end.
+  bool verifyPasses = false;
   /// Further fields of the card: "ticket", "proofs".
   llvm::json::Object card;
   /// Told each stage when it starts.
