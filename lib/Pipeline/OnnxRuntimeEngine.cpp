@@ -35,10 +35,8 @@ public:
       llvm::sys::fs::remove_directories(path);
   }
   LogicalResult create(Location loc) {
-    if (std::error_code error =
-            llvm::sys::fs::createUniqueDirectory("twist-proof", path))
-      return emitError(loc)
-             << "cannot create a temporary folder: " << error.message();
+    if (llvm::sys::fs::createUniqueDirectory("twist-proof", path))
+      return emitError(loc) << "cannot create a temporary folder";
     return success();
   }
   std::string file(const Twine &name) const {

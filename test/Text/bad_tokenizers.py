@@ -21,6 +21,11 @@ BAD = {
     "merge": {"model": dict(GOOD["model"], merges=["a b"])},
     "pair": {"model": dict(GOOD["model"], merges=["ab"])},
     "strip": {"added_tokens": [{"id": 5, "content": "<mask>", "lstrip": True}]},
+    "huge": {"model": dict(GOOD["model"], vocab={"a": 1 << 25})},
+    "empty": {"added_tokens": [{"id": 5, "content": ""}]},
+    "idless": {"model": dict(GOOD["model"], vocab={"a": -1})},
+    "mergeless": {"model": {"type": "BPE", "vocab": {"a": 0}}},
+    "contentless": {"added_tokens": [{"id": 5}]},
     "twice": {"model": dict(GOOD["model"], vocab={"a": 0, "b": 0})},
 }
 

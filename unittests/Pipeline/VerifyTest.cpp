@@ -8,6 +8,7 @@
 #include "twist/Pipeline/Verify.h"
 
 #include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Pipeline/Compile.h"
 #include "twist/Pipeline/InitAll.h"
 #include "twist/Pipeline/Model.h"
 
@@ -135,6 +136,41 @@ TEST_F(VerifyTest, MaskThatDoesNothing) {
   text.replace(text.find("[2.0, 3.0]"), 10, "[0.0, 0.0]");
   load(text);
   EXPECT_EQ(failures(), std::vector<std::string>{"acts"});
+}
+
+TEST_F(VerifyTest, ProgramsSayWhatTheyTake) {
+  load(block);
+  std::string message;
+  ScopedDiagnosticHandler handler(context.get(), [&](Diagnostic &diagnostic) {
+    message = diagnostic.str();
+    return success();
+  });
+  auto program = compileInProcess(*sliced, {});
+  ASSERT_TRUE(succeeded(program)) << message;
+  Location loc = sliced->getLoc();
+  EXPECT_TRUE(failed(program->run({}, loc)));
+  EXPECT_EQ(message, "the program takes 1 inputs, given are 0");
+  HostTensor flat{TWIST_F64, {4}, std::vector<char>(32)};
+  EXPECT_TRUE(failed(program->run({flat}, loc)));
+  EXPECT_EQ(message,
+            "input 'x' takes f32 and 2 dimensions, given is f64 and 1");
+
+  auto integers = parseSourceString<ModuleOp>(R"(
+    func.func @main() -> tensor<2xi64> {
+      %0 = onnx.Constant {value = dense<1> : tensor<2xi64>} : tensor<2xi64>
+      return %0 : tensor<2xi64>
+    })",
+                                              context.get());
+  EXPECT_TRUE(failed(evaluateNatively(*integers)));
+  EXPECT_EQ(message, "a constant to evaluate is not computed in f64");
+  auto narrow = parseSourceString<ModuleOp>(R"(
+    func.func @main(%x: tensor<2xi4> {onnx.name = "x"}) -> tensor<2xi4> {
+      return %x : tensor<2xi4>
+    })",
+                                            context.get());
+  EXPECT_TRUE(failed(proof::randomInputs(*narrow, {})));
+  EXPECT_EQ(message,
+            "input 'x' has no random values of its type 'tensor<2xi4>'");
 }
 
 TEST_F(VerifyTest, UnknownDimension) {

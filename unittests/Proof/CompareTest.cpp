@@ -115,3 +115,18 @@ TEST_F(CompareTest, SelectsWhatIsLeftOfState) {
   EXPECT_EQ(left->shape, (SmallVector<int64_t>{2, 2}));
   EXPECT_EQ(*toDoubles(*left, loc), (std::vector<double>{0, 2, 3, 5}));
 }
+
+TEST_F(CompareTest, RequireNamesTheStatement) {
+  std::string message;
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    message = diagnostic.str();
+    return success();
+  });
+  Verdict holds{"acts", ""}, fails{"poison", "y"};
+  holds.holds = true;
+  fails.why = "NaN in removed units reaches it";
+  EXPECT_TRUE(succeeded(require({holds}, loc)));
+  EXPECT_TRUE(failed(require({holds, fails}, loc)));
+  EXPECT_EQ(message, "the proof 'poison' fails for output 'y': NaN in removed "
+                     "units reaches it");
+}

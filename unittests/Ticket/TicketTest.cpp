@@ -75,6 +75,9 @@ TEST_F(TicketTest, Refusals) {
       {R"({"version":1,"axes":{},"model":{"sha":1}})",
        "ticket: unknown key 'sha' in 'model' (known: structure_sha256, "
        "weights_sha256)"},
+      {R"({"version":1,"axes":{},"correction":{"kind":"ls"},)"
+       R"("weights":{"file":"t.safetensors","sha256":"12"}})",
+       "ticket: weights.sha256 is not 64 hexadecimal digits"},
       {R"({"version":1,"axes":{},"model":{"weights_sha256":"12"}})",
        "ticket: model.weights_sha256 is not 64 hexadecimal digits"},
       {R"({"version":1,"axes":{},"correction":{"kind":"ls"}})",

@@ -25,8 +25,6 @@ void ReshapeOp::declareRelations(Relations &relations) {
 void FlattenOp::declareRelations(Relations &relations) {
   SmallVector<DimRef> dims = dimsOf(getX(), false, 0);
   int64_t axis = fromZero(getAxis(), rankOf(getX()));
-  if (axis < 0 || axis > rankOf(getX()))
-    return relations.barrierAll(getOperation(), "its axis is no dimension");
   relations.tree(ArrayRef(dims).take_front(axis), resultDim(0, 0));
   relations.tree(ArrayRef(dims).drop_front(axis), resultDim(0, 1));
 }

@@ -312,9 +312,7 @@ LogicalResult GraphExporter::exportInitializer(Operation &op,
     value = load.getView();
   else
     value = cast<ir::ConstantOp>(op).getValue();
-  auto type = dyn_cast<RankedTensorType>(op.getResult(0).getType());
-  if (!type)
-    return op.emitError("a constant without a ranked type has no ONNX form");
+  auto type = cast<RankedTensorType>(op.getResult(0).getType());
   pb::TensorProto &tensor = *graph.add_initializer();
   if (failed(
           exportTensor(type, value, metaOf(op), tensor, payloads, op.getLoc())))

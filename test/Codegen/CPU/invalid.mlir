@@ -93,3 +93,29 @@ func.func @launch(%n: index) {
   cpu.launch @kernel(%n)
   return
 }
+
+// -----
+
+// C2
+func.func @yielded(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xf32>) {
+  // expected-error @+1 {{epilogue must yield an element of init}}
+  cpu.gemm(%x, %w) into %y {accumulator = f64, batch = 0 : i64, rows = 1 : i64, indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]}
+      : (memref<4x8xf32>, memref<8x16xf32>, memref<4x16xf32>) -> () {
+  ^bb0(%acc: f64):
+    cpu.yield %acc : f64
+  }
+  return
+}
+
+// -----
+
+// C1
+func.func @depth(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xf32>) {
+  // expected-error @+1 {{needs one k, or more where rhs is not packed}}
+  cpu.gemm(%x, %w) into %y {accumulator = f32, batch = 0 : i64, rows = 1 : i64, depth = 0 : i64, indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]}
+      : (memref<4x8xf32>, memref<8x16xf32>, memref<4x16xf32>) -> () {
+  ^bb0(%acc: f32):
+    cpu.yield %acc : f32
+  }
+  return
+}

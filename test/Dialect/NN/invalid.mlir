@@ -94,3 +94,19 @@ func.func @f(%x: tensor<4x8xf32>, %t: tensor<4xi64>, %e: tensor<4xf32>) {
   nn.cross_entropy ins(%x, %t : tensor<4x8xf32>, tensor<4xi64>) outs(%e, %e : tensor<4xf32>, tensor<4xf32>)
   return
 }
+
+// -----
+// C3
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<8xf32>) {
+  // expected-error @+1 {{result must have the type of init}}
+  %y = "nn.rms_norm"(%x, %s, %x) <{epsilon = 1.0e-5 : f64}> : (tensor<4x8xf32>, tensor<8xf32>, tensor<4x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+// C1 of cross_entropy
+func.func @f(%x: tensor<f32>, %t: tensor<4xi64>, %e: tensor<4xf32>) {
+  // expected-error @+1 {{needs one dimension at least}}
+  %y:2 = nn.cross_entropy ins(%x, %t : tensor<f32>, tensor<4xi64>) outs(%e, %e : tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>, tensor<4xf32>
+  return
+}

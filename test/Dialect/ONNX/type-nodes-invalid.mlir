@@ -63,3 +63,11 @@ func.func @like(%x: tensor<4xf32>) -> tensor<4xf32> {
   %y = "onnx.node"(%x) <{op_type = "CastLike"}> : (tensor<4xf32>) -> tensor<4xf32>
   return %y : tensor<4xf32>
 }
+
+// -----
+
+func.func @constant(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{a Constant has one result and no operands}}
+  %y = "onnx.node"(%x) <{op_type = "Constant", node_attributes = {value = dense<1.0> : tensor<4xf32>}}> : (tensor<4xf32>) -> tensor<4xf32>
+  return %y : tensor<4xf32>
+}

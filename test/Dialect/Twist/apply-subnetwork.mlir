@@ -8,6 +8,7 @@
 // RUN: not twist-opt %t/model.mlir --twist-record-model --twist-apply-subnetwork=ticket=%t/other.json 2>&1 | FileCheck %s --check-prefix=OTHER
 // RUN: twist-opt %t/model.mlir --twist-record-model '--twist-apply-subnetwork=ticket=%t/other.json any-weights' | FileCheck %s
 // RUN: not twist-opt %t/model.mlir --twist-apply-subnetwork=ticket=%t/good.json --twist-apply-subnetwork=ticket=%t/good.json 2>&1 | FileCheck %s --check-prefix=TWICE
+// RUN: not twist-opt %t/model.mlir --twist-apply-subnetwork=ticket=%t/site.json 2>&1 | FileCheck %s --check-prefix=SITE
 // RUN: not twist-opt %t/missing.mlir --twist-record-model 2>&1 | FileCheck %s --check-prefix=NOFILE
 
 // Two groups of two units: the ticket counts groups, the subnetwork units.
@@ -20,8 +21,11 @@
 // UNRECORDED: error: ticket: it names its model's structure_sha256, but the module has none recorded (twist-record-model)
 // OTHER: error: ticket: it is for another model: structure_sha256 is 000000000000…, the model's is {{[0-9a-f]+}}…; --any-weights takes it anyway
 // TWICE: error: ticket: the module has a subnetwork already
+// SITE: error: ticket: site "weight" needs constants computed: use twist slice or twist compile
 // NOFILE: error: {{.*}}nowhere.bin
 
+//--- site.json
+{"version":1,"axes":{"up.weight:1":{"units":6,"keep":[0],"site":"weight"}}}
 //--- model.mlir
 twist.axis @head_0 {kind = "head", index = 0, units = 2, sources = ["q.weight:1:0"]}
 twist.axis @ffn_0 {kind = "ffn", index = 0, units = 6, sources = ["up.weight:1", "down.weight:0"]}

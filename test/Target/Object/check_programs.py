@@ -157,6 +157,17 @@ def wrong_compilations():
     fails("full disk, weights", "cannot write 'bad.weights'", *compile_, limit=4096, leaves=["bad"])
     fails("full disk, code", "cannot write 'bad.o'", "twist", "compile", "types.mlir", "-o", "bad", "--quiet", limit=1024,
           leaves=["bad"])
+    twist = shutil.which("twist")
+    os.makedirs("fake")
+    open("fake/ld.lld-22", "w").write("#!/bin/sh\necho broken\nexit 1\n")
+    os.chmod("fake/ld.lld-22", 0o755)
+    here = [twist, *compile_[1:]]
+    fails("a linker that fails", "linking failed: broken", "env", "PATH=" + os.path.abspath("fake") + ":/bin", *here, leaves=["bad"])
+    fails("no temporary folder", "cannot create a temporary file", "env", "TMPDIR=/nowhere", *here, leaves=["bad"])
+    os.makedirs("moved/bin")
+    shutil.copy(twist, "moved/bin/twist")
+    fails("half an installation", "the installation is incomplete: there is no '", "moved/bin/twist", *compile_[1:], "--emit=exe",
+          leaves=["bad"])
     os.rename("mlp.bin", "away.bin")
     fails("weights gone", "mlp.bin", *compile_, leaves=["bad"])
     open("mlp.bin", "wb").write(open("away.bin", "rb").read()[:200])
@@ -188,7 +199,7 @@ def wrong_runs():
     open("text.npy", "w").write("no array")
     go = ["twist", "run", "mlp"]
     fails("no input", "input 'x' is missing: --input x=FILE.npy", *go)
-    fails("unknown input", "'--input z=x.npy' names no input", *go, "--input", "z=x.npy")
+    fails("unknown input", "'--input z=x.npy' names no input of the program", *go, "--input", "z=x.npy")
     fails("twice", "input 'x' is given twice", *go, "--input", "x=x.npy", "--input", "x=x.npy")
     fails("wrong type", "input 'x' takes f32, 'double.npy' holds f64", *go, "--input", "x=double.npy")
     fails("wrong rank", "input 'x' takes 2 dimensions, 'flat.npy' has 1", *go, "--input", "x=flat.npy")
@@ -234,6 +245,9 @@ def wrong_artefacts():
     check("the seal's bytes", code[-48:] == b"TWISTSO1" + (len(code) - 48).to_bytes(8, "little")
           + hashlib.sha256(code[:-48]).digest())
     content = code[:-48]
+    subprocess.run(["clang-22", "-shared", "-x", "c", "/dev/null", "-o", "empty.so"], check=True)
+    seal(open("empty.so", "rb").read())
+    fails("a library of another kind", "'./broken.so' is not a compiled program: it has no 'twist_program_table_v'", *go)
     seal(content[:at + 8] + b"\7" + content[at + 9:])
     fails("stale ABI", "was compiled for ABI version 7", *go)
     seal(content[:at] + b"\0" + content[at + 1:])
@@ -244,6 +258,10 @@ def wrong_artefacts():
     def damaged(what, message, bytes):
         open("broken.so", "wb").write(bytes)
         fails(what, message, *go)
+    os.remove("broken.so")
+    os.makedirs("broken.so")
+    fails("a folder for code", "cannot read './broken.so'", *go)
+    os.rmdir("broken.so")
     damaged("empty code", "'./broken.so' is not a compiled program: no machine code", b"")
     damaged("text for code", "no machine code", b"#!/bin/sh\n")
     damaged("only a header's start", "is truncated: no room for its header", code[:20])

@@ -218,3 +218,22 @@ TEST_F(ReaderTest, ReadsFilesThroughLoads) {
   EXPECT_TRUE(failed(files.stored(beyond, loc)));
   llvm::sys::fs::remove(path);
 }
+
+TEST_F(ReaderTest, RefusesTypesAndResourcesThatDoNotFit) {
+  std::string message;
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    message = diagnostic.str();
+    return success();
+  });
+  Type odd = builder.getIntegerType(24);
+  auto view = ViewAttr::get(&context, FlatSymbolRefAttr::get(&context, "m"), 0,
+                            RankedTensorType::get({4}, odd), {}, {});
+  std::vector<char> stored(16), out(16);
+  EXPECT_TRUE(failed(readView(view, stored, odd, out, loc)));
+  EXPECT_EQ(message, "cannot read elements of type 'i24'");
+  auto resource = DenseResourceElementsAttr::get(
+      RankedTensorType::get({4}, builder.getF32Type()), "few",
+      HeapAsmResourceBlob::allocateAndCopyInferAlign(ArrayRef<float>{1, 2}));
+  EXPECT_TRUE(failed(toStored(resource, loc)));
+  EXPECT_EQ(message, "resource 'few' does not hold 16 bytes");
+}
