@@ -37,6 +37,7 @@ void twist::populateCPUTensorPasses(OpPassManager &pm,
     cpu::CPUFormContractionsOptions form;
     form.vectorBits = options.vectorBits;
     pm.addNestedPass<func::FuncOp>(cpu::createCPUFormContractions(form));
+    pm.addNestedPass<func::FuncOp>(cpu::createCPUShareEmbeddings());
   }
   pm.addPass(cpu::createCPUPlaceWeights());
   addCleanup(pm);

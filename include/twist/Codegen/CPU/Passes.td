@@ -39,6 +39,27 @@ def CPUFormContractions : Pass<"cpu-form-contractions", "::mlir::func::FuncOp"> 
   ];
 }
 
+def CPUShareEmbeddings : Pass<"cpu-share-embeddings", "::mlir::func::FuncOp"> {
+  let summary = "Reads rows of a table where a cpu.gemm has it packed";
+  let description = [{
+    A table of which rows are picked, and nothing else, and which is a
+    right-hand side too (embeddings tied to the last product) is not stored
+    twice: its rows are read out of the panels.
+
+    ```mlir
+    %t = weights.load <@m at 0 as tensor<96x4xf32>> : tensor<96x4xf32>
+    %e = nn.gather ins(%t, %ids) … axis 0
+    %p = cpu.packed_weight <@m at 0 as tensor<96x4xf32> permutation [1, 0]> … : tensor<2x4x48xf32>
+    // becomes
+    %e = linalg.generic ins(%ids) … { %p[%i / 48, %k, %i mod 48] }
+    ```
+  }];
+  let statistics = [Statistic<"numShared", "num-shared", "tables read where they are packed">];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
 def CPUElideResultCopies : Pass<"cpu-elide-result-copies", "::mlir::func::FuncOp"> {
   let summary = "Computes results where the caller wants them";
   let description = [{

@@ -23,6 +23,14 @@ void registerBufferizableOpInterfaceExternalModels(
 mlir::FailureOr<mlir::SmallVector<mlir::Value>>
 decompose(mlir::RewriterBase &rewriter, mlir::Operation *op);
 
+/// `op`, on tensors, as linalg.generic at the builder's place; `read` gives the
+/// element of its data at a position, a number for each dimension.
+mlir::Value decomposeGather(
+    mlir::OpBuilder &b, GatherOp op,
+    llvm::function_ref<mlir::Value(mlir::OpBuilder &, mlir::Location,
+                                   mlir::ValueRange position)>
+        read);
+
 /// Whether `label`, an integer of any width, is one of `classes` (index)
 /// classes, an i1: what cross_entropy counts.
 mlir::Value isClass(mlir::OpBuilder &b, mlir::Location loc, mlir::Value label,

@@ -36,7 +36,9 @@ static Value clampIndex(OpBuilder &b, Location loc, Value index, Value size) {
   return arith::MaxSIOp::create(b, loc, i, zero);
 }
 
-static Value decomposeGather(RewriterBase &b, GatherOp op) {
+Value nn::decomposeGather(
+    OpBuilder &b, GatherOp op,
+    function_ref<Value(OpBuilder &, Location, ValueRange)> read) {
   Location loc = op.getLoc();
   Value data = op.getData();
   auto type = cast<RankedTensorType>(op.getInit().getType());
@@ -57,11 +59,16 @@ static Value decomposeGather(RewriterBase &b, GatherOp op) {
                position.push_back(clampIndex(b, loc, args[0], size));
                for (int64_t d = axis + indexRank; d < rank; ++d)
                  position.push_back(linalg::IndexOp::create(b, loc, d));
-               Value element =
-                   tensor::ExtractOp::create(b, loc, data, position);
-               linalg::YieldOp::create(b, loc, element);
+               linalg::YieldOp::create(b, loc, read(b, loc, position));
              })
       .getResult(0);
+}
+
+static Value decomposePlainly(OpBuilder &b, GatherOp op) {
+  return decomposeGather(
+      b, op, [&](OpBuilder &b, Location loc, ValueRange position) -> Value {
+        return tensor::ExtractOp::create(b, loc, op.getData(), position);
+      });
 }
 
 /// One row after the other, so that the order of sums is that of the indices.
@@ -140,7 +147,7 @@ FailureOr<SmallVector<Value>> nn::decompose(RewriterBase &rewriter,
       .Case<LayerNormOp, RMSNormOp, CrossEntropyOp>(
           [&](auto rows) { return decomposeRows(rewriter, rows); })
       .Case([&](GatherOp gather) {
-        return one(decomposeGather(rewriter, gather));
+        return one(decomposePlainly(rewriter, gather));
       })
       .Case([&](ScatterAddOp scatter) {
         return one(decomposeScatterAdd(rewriter, scatter));
