@@ -26,7 +26,9 @@ func.func @rank(%x: tensor<2x3xf32>, %shape: tensor<?xi64>) -> tensor<*xf32> {
 
 // -----
 
+// Both are told.
 // expected-error @below {{argument #0 has no rank}}
-func.func @argument(%x: tensor<*xf32>) {
+// expected-error @below {{input 'y' has no rank}}
+func.func @argument(%x: tensor<*xf32>, %y: tensor<*xf32> {onnx.name = "y"}) {
   return
 }

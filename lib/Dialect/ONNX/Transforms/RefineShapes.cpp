@@ -194,10 +194,10 @@ bool Refiner::foldConstants(Operation *op) {
     auto elements = constants(result);
     // Of floats only what comes from sizes: a computed zero may be negative.
     auto element = dyn_cast<FloatType>(type.getElementType());
-    bool fromSizes = isa<CastOp>(op) && element && elements &&
-                     isa_and_nonnull<IntegerType>(
-                         elementOf(op->getOperand(0))) &&
-                     holdsExactly(element, *elements);
+    bool fromSizes =
+        isa<CastOp>(op) && element && elements &&
+        isa_and_nonnull<IntegerType>(elementOf(op->getOperand(0))) &&
+        holdsExactly(element, *elements);
     if (!elements || !(isa<IntegerType>(type.getElementType()) || fromSizes))
       continue;
     OpBuilder builder(op);
@@ -393,8 +393,13 @@ static LogicalResult checkRanks(func::FuncOp function) {
   bool ok = true;
   for (BlockArgument argument : function.getArguments())
     if (isa<UnrankedTensorType>(argument.getType())) {
-      function.emitError("argument #")
-          << argument.getArgNumber() << " has no rank";
+      unsigned number = argument.getArgNumber();
+      auto name = function.getArgAttrOfType<StringAttr>(number, "onnx.name");
+      InFlightDiagnostic error = function.emitError();
+      if (name)
+        error << "input '" << name.getValue() << "' has no rank";
+      else
+        error << "argument #" << number << " has no rank";
       ok = false;
     }
   function.getBody().walk([&](Operation *op) {
