@@ -7,6 +7,7 @@
 
 #include "twist/Dialect/Weights/Reader.h"
 
+#include "mlir/IR/AsmState.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 #include "gtest/gtest.h"
