@@ -91,12 +91,6 @@ LogicalResult PackedWeightOp::verify() {
                        cast<ShapedType>(getPacked().getType()));
 }
 
-LogicalResult PackOp::verify() {
-  return verifyPacking(*this, getPacking(),
-                       cast<ShapedType>(getSource().getType()),
-                       cast<ShapedType>(getInit().getType()));
-}
-
 //===----------------------------------------------------------------------===//
 // Gemm
 //===----------------------------------------------------------------------===//
@@ -165,12 +159,6 @@ addEffects(DestinationStyleOpInterface op,
 }
 
 void GemmOp::getEffects(
-    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
-        &effects) {
-  addEffects(*this, effects);
-}
-
-void PackOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects) {
   addEffects(*this, effects);

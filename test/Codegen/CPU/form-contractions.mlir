@@ -37,11 +37,10 @@ func.func @linear(%x: tensor<?x8xf32>, %bias: tensor<96xf32>) -> tensor<?x96xf32
 
 // -----
 
-// Scores: both transpositions are read through, the keys are packed at run time.
+// Scores: both transpositions are read through.
 // CHECK-LABEL: @scores
 // CHECK-NOT: linalg.transpose
-// CHECK: cpu.pack %{{.*}} into %{{.*}} by <{{.*}}, 48>
-// CHECK: cpu.gemm
+// CHECK: cpu.gemm(%arg0, %arg1)
 // CHECK-SAME: batch = 2
 // CHECK-NOT: linalg
 func.func @scores(%q: tensor<?x?x4x8xf32>, %k: tensor<?x?x4x8xf32>, %s0: index, %s1: index, %s2: index, %n: index) -> tensor<?x?x?xf32> {
@@ -60,9 +59,8 @@ func.func @scores(%q: tensor<?x?x4x8xf32>, %k: tensor<?x?x4x8xf32>, %s0: index, 
 
 // -----
 
-// Few contiguous columns are read where they are; the result is transposed as it is stored.
+// The result is transposed as it is stored.
 // CHECK-LABEL: @values
-// CHECK-NOT: cpu.pack
 // CHECK: cpu.gemm(%arg0, %arg1) into {{.*}} -> tensor<16x4x8xf32>
 // CHECK-NOT: linalg.transpose
 func.func @values(%p: tensor<4x16x16xf32>, %v: tensor<4x16x8xf32>) -> tensor<16x4x8xf32> {
@@ -94,4 +92,26 @@ func.func @shared(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> (tensor<4x8xf32>,
     linalg.yield %s : f32
   } -> tensor<4x8xf32>
   return %m, %t : tensor<4x8xf32>, tensor<4x8xf32>
+}
+
+// -----
+
+// A weight's gradient: two summed dimensions that follow each other are one k.
+// CHECK-LABEL: @gradient
+// CHECK-DAG: %[[X:.*]] = tensor.collapse_shape %arg0 {{\[\[}}0, 1], [2]] : tensor<?x3x8xf32> into tensor<?x8xf32>
+// CHECK-DAG: %[[G:.*]] = tensor.collapse_shape %arg1 {{\[\[}}0, 1], [2]] : tensor<?x3x16xf32> into tensor<?x16xf32>
+// CHECK: cpu.gemm(%[[X]], %[[G]]) into
+// CHECK-NOT: linalg
+func.func @gradient(%x: tensor<?x3x8xf32>, %g: tensor<?x3x16xf32>) -> tensor<8x16xf32> {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<8x16xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<8x16xf32>) -> tensor<8x16xf32>
+  %m = linalg.generic {indexing_maps = [affine_map<(b, t, i, j) -> (b, t, i)>, affine_map<(b, t, i, j) -> (b, t, j)>, affine_map<(b, t, i, j) -> (i, j)>],
+      iterator_types = ["reduction", "reduction", "parallel", "parallel"]} ins(%x, %g : tensor<?x3x8xf32>, tensor<?x3x16xf32>) outs(%f : tensor<8x16xf32>) {
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %o, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<8x16xf32>
+  return %m : tensor<8x16xf32>
 }

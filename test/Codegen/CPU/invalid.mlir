@@ -19,9 +19,10 @@ func.func @packed() {
 
 // -----
 
-func.func @pack(%x: memref<4x50xf32>, %y: memref<50x4x1xf32>) {
+weights.source @m from "m.onnx"
+func.func @packed() {
   // expected-error @+1 {{panel must be at least 1 wide}}
-  cpu.pack %x into %y by <(n, k) -> (k, n), 0> : memref<4x50xf32>, memref<50x4x1xf32>
+  %w = cpu.packed_weight <@m at 0 as tensor<4x50xf32>> of tensor<4x50xf32> by <(n, k) -> (k, n), 0> : tensor<50x4x1xf32>
   return
 }
 

@@ -24,6 +24,18 @@ func.func @gemm(%x: memref<64x32xf32>, %w: memref<2x32x48xf32>, %y: memref<64x96
   }
   return
 }
+
+// CHECK-LABEL: func.func @staged(
+// CHECK: cpu.launch @kernel_2
+func.func @staged(%x: memref<1024x64xf32>, %w: memref<96x1024xf32>, %y: memref<64x96xf32>) {
+  cpu.gemm(%x, %w) into %y {accumulator = f32, batch = 0 : i64, rows = 1 : i64,
+      indexing_maps = [affine_map<(m, n, k) -> (k, m)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>]}
+      : (memref<1024x64xf32>, memref<96x1024xf32>, memref<64x96xf32>) -> () {
+  ^bb0(%acc: f32):
+    cpu.yield %acc : f32
+  }
+  return
+}
 // Both loops are one run: whole vectors, then a masked rest.
 // CHECK-LABEL: func.func private @kernel_0(
 // CHECK: scf.for
@@ -42,4 +54,19 @@ func.func @gemm(%x: memref<64x32xf32>, %w: memref<2x32x48xf32>, %y: memref<64x96
 // CHECK-COUNT-24: vector.fma
 // CHECK: scf.yield
 // CHECK-NOT: maskedstore
+// CHECK: return
+
+// Neither operand lies as the block reads it: for each 256 steps of k the rows are copied to
+// blocks of 8, a panel is transposed in registers, and sums are added to.
+// CHECK-LABEL: func.func private @kernel_2(
+// CHECK: %[[PANEL:.*]] = memref.alloca() {alignment = 64 : i64} : memref<12288xf32>
+// CHECK: %[[ROWS:.*]] = memref.alloca() {alignment = 64 : i64} : memref<100352xf32>
+// CHECK: scf.for %{{.*}} = %c0 to %c1024 step %c256
+// CHECK: vector.load {{.*}} vector<8xf32>
+// CHECK: vector.store {{.*}} vector<8xf32>
+// CHECK-COUNT-192: vector.shuffle
+// CHECK: %{{.*}}:24 = scf.if
+// CHECK: %{{.*}}:24 = scf.for %{{.*}} = %c0 to %c256 step %c1
+// CHECK-COUNT-24: vector.fma
+// CHECK-COUNT-24: vector.store
 // CHECK: return

@@ -73,22 +73,6 @@ def CPU_PackedWeightOp : CPU_Op<"packed_weight", [Pure]> {
   let hasVerifier = 1;
 }
 
-def CPU_PackOp : CPU_Op<"pack", [
-    DestinationStyleOpInterface,
-    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
-  let summary = "a right-hand side, packed when the program runs";
-  let arguments = (ins AnyShaped:$source, AnyShaped:$init, CPU_PackingAttr:$packing);
-  let results = (outs Variadic<AnyRankedTensor>:$results);
-  let assemblyFormat = [{
-    $source `into` $init `by` $packing attr-dict
-    `:` type($source) `,` type($init) (`->` type($results)^)?
-  }];
-  let extraClassDeclaration = [{
-    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
-  }];
-  let hasVerifier = 1;
-}
-
 def CPU_GemmOp : CPU_Op<"gemm", [
     AttrSizedOperandSegments,
     DestinationStyleOpInterface,
@@ -105,8 +89,9 @@ def CPU_GemmOp : CPU_Op<"gemm", [
     `indexing_maps` has one map for lhs, rhs, each extra and init; each is a
     projection of the dimensions, constants 0 standing for extents of 1. With
     `panel`, rhs is packed (see `#cpu.packing`): its map gives (batch…, column, k)
-    of the unpacked matrix. Without, its columns are contiguous, and its map may
-    have sums, which may lead beyond the end of a row into the next (the windows
+    of the unpacked matrix. Without, a task copies the panels it reads, unless they
+    are few and contiguous. With more than one k its columns are contiguous, and its
+    map may have sums, which may lead beyond the end of a row into the next (the windows
     of a convolution): rhs is one run of memory then. With `taps` the last k has
     no place in the map of rhs: k reads rhs taps[k] elements further on. Columns are the
     last dimension of init. Integers widen to the accumulator by sign, or by

@@ -14,7 +14,7 @@
 
 namespace twist::cpu {
 
-/// Attaches the bufferisation of cpu.gemm and cpu.pack.
+/// Attaches the bufferisation of cpu.gemm.
 void registerKernelBufferization(mlir::DialectRegistry &registry);
 
 #define GEN_PASS_DECL

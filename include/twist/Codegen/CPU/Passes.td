@@ -16,8 +16,7 @@ def CPUFormContractions : Pass<"cpu-form-contractions", "::mlir::func::FuncOp"> 
   let summary = "Turns contractions on tensors into cpu.gemm";
   let description = [{
     A contraction becomes a `cpu.gemm`; a weight on its right becomes a
-    `cpu.packed_weight`, another right-hand side a `cpu.pack` where its columns
-    are not contiguous. Elementwise ops are fused with each other, and those
+    `cpu.packed_weight`. Elementwise ops are fused with each other, and those
     that follow a `cpu.gemm` become its epilogue.
 
     ```mlir

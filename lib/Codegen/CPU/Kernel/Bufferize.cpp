@@ -1,4 +1,4 @@
-//===- Bufferize.cpp - cpu.gemm and cpu.pack on buffers ---------------------===//
+//===- Bufferize.cpp - cpu.gemm on buffers ----------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -17,7 +17,7 @@ using namespace twist::cpu;
 namespace {
 template <typename Op>
 struct Model : bufferization::DstBufferizableOpInterfaceExternalModel<Model<Op>, Op> {
-  /// Both overwrite init whole.
+  /// Init is overwritten whole.
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const bufferization::AnalysisState &) const {
     return !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);
@@ -59,6 +59,5 @@ struct Model : bufferization::DstBufferizableOpInterfaceExternalModel<Model<Op>,
 void twist::cpu::registerKernelBufferization(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, CPUDialect *) {
     GemmOp::attachInterface<Model<GemmOp>>(*context);
-    PackOp::attachInterface<Model<PackOp>>(*context);
   });
 }

@@ -1,4 +1,5 @@
-//===- Contraction.cpp - Sums of products on tensors ------------------------===//
+//===- Contraction.cpp - Sums of products on tensors
+//------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -59,7 +60,8 @@ static bool matchBody(Block &body, Contraction &contraction) {
   // Halves are summed in f32, as their products are.
   if (isa<FloatType>(contraction.accumulator) &&
       contraction.accumulator.getIntOrFloatBitWidth() < 32)
-    contraction.accumulator = Float32Type::get(body.getParentOp()->getContext());
+    contraction.accumulator =
+        Float32Type::get(body.getParentOp()->getContext());
   return true;
 }
 
@@ -73,7 +75,7 @@ bool twist::cpu::isSumOfProducts(Block &body, Type &accumulator) {
 
 std::optional<Contraction> twist::cpu::matchContraction(linalg::LinalgOp op) {
   if (!op.hasPureTensorSemantics() || op.getNumDpsInputs() != 2 ||
-      op.getNumDpsInits() != 1 || op.getNumReductionLoops() != 1 ||
+      op.getNumDpsInits() != 1 || op.getNumReductionLoops() == 0 ||
       !llvm::all_of(op->getOperandTypes(), llvm::IsaPred<RankedTensorType>))
     return std::nullopt;
   for (AffineMap map : op.getIndexingMapsArray())
@@ -90,19 +92,21 @@ std::optional<Contraction> twist::cpu::matchContraction(linalg::LinalgOp op) {
   result.rhsMap = maps[1];
   result.outMap = maps[2];
   // The column is the last dimension of the result, and of one operand only.
-  unsigned column = result.outMap.getDimPosition(result.outMap.getNumResults() - 1);
+  unsigned column =
+      result.outMap.getDimPosition(result.outMap.getNumResults() - 1);
   if (result.lhsMap.isFunctionOfDim(column)) {
     std::swap(result.lhs, result.rhs);
     std::swap(result.lhsMap, result.rhsMap);
     std::swap(result.lhsUnsigned, result.rhsUnsigned);
   }
+  if (result.lhsMap.isFunctionOfDim(column) ||
+      !result.rhsMap.isFunctionOfDim(column))
+    return std::nullopt;
   SmallVector<unsigned> reductions;
   op.getReductionDims(reductions);
-  unsigned k = reductions.front();
-  if (result.lhsMap.isFunctionOfDim(column) ||
-      !result.rhsMap.isFunctionOfDim(column) ||
-      !result.lhsMap.isFunctionOfDim(k) || !result.rhsMap.isFunctionOfDim(k))
-    return std::nullopt;
+  for (unsigned k : reductions)
+    if (!result.lhsMap.isFunctionOfDim(k) || !result.rhsMap.isFunctionOfDim(k))
+      return std::nullopt;
   return result;
 }
 
@@ -131,13 +135,15 @@ static ReassociationIndices joinedAt(Value value, unsigned position) {
   return groups[position];
 }
 
-/// The map with result `position`, dimension d, replaced by d, …, d + count - 1.
+/// The map with result `position`, dimension d, replaced by d, …, d + count
+/// - 1.
 static AffineMap splitMap(AffineMap map, unsigned d, unsigned count) {
   SmallVector<AffineExpr> results;
   for (AffineExpr expr : map.getResults()) {
     unsigned old = cast<AffineDimExpr>(expr).getPosition();
     for (unsigned i = 0, n = old == d ? count : 1; i < n; ++i)
-      results.push_back(dim(old > d ? old + count - 1 : old + i, map.getContext()));
+      results.push_back(
+          dim(old > d ? old + count - 1 : old + i, map.getContext()));
   }
   return AffineMap::get(map.getNumDims() + count - 1, 0, results,
                         map.getContext());
@@ -162,7 +168,8 @@ void twist::cpu::splitBatch(OpBuilder &b, Contraction &c) {
       continue;
     unsigned inLhs = positionOf(c.lhsMap, d), inRhs = positionOf(c.rhsMap, d),
              inOut = positionOf(c.outMap, d);
-    ReassociationIndices lhs = joinedAt(c.lhs, inLhs), rhs = joinedAt(c.rhs, inRhs);
+    ReassociationIndices lhs = joinedAt(c.lhs, inLhs),
+                         rhs = joinedAt(c.rhs, inRhs);
     if (lhs.size() < 2 || lhs.size() != rhs.size())
       continue;
     Value x = c.lhs.getDefiningOp()->getOperand(0),
@@ -178,9 +185,9 @@ void twist::cpu::splitBatch(OpBuilder &b, Contraction &c) {
       ReassociationIndices &group = c.joined.emplace_back();
       for (unsigned i = 0, n = r == inOut ? count : 1; i < n; ++i) {
         group.push_back(sizes.size());
-        sizes.push_back(r == inOut ? tensor::getMixedSize(b, x.getLoc(), x,
-                                                          inLhs + i)
-                                   : size);
+        sizes.push_back(r == inOut
+                            ? tensor::getMixedSize(b, x.getLoc(), x, inLhs + i)
+                            : size);
       }
     }
     c.lhs = x;
@@ -193,7 +200,8 @@ void twist::cpu::splitBatch(OpBuilder &b, Contraction &c) {
   }
 }
 
-/// Dimension i of the transposed value is dimension permutation[i] of the source.
+/// Dimension i of the transposed value is dimension permutation[i] of the
+/// source.
 static void foldTranspose(Value &value, AffineMap &map) {
   while (auto transpose = value.getDefiningOp<linalg::TransposeOp>()) {
     SmallVector<AffineExpr> results(map.getNumResults());
@@ -207,6 +215,61 @@ static void foldTranspose(Value &value, AffineMap &map) {
 void twist::cpu::foldTransposes(Contraction &c) {
   foldTranspose(c.lhs, c.lhsMap);
   foldTranspose(c.rhs, c.rhsMap);
+}
+
+/// The dimensions from `first` on of `value`, `count` of them, as one.
+static Value joinDims(OpBuilder &b, Value value, unsigned first,
+                      unsigned count) {
+  SmallVector<ReassociationIndices> groups;
+  int64_t rank = cast<RankedTensorType>(value.getType()).getRank();
+  for (int64_t d = 0; d < rank; ++d) {
+    if (d <= first || d >= first + count)
+      groups.emplace_back();
+    groups.back().push_back(d);
+  }
+  return tensor::CollapseShapeOp::create(b, value.getLoc(), value, groups);
+}
+
+/// The map without the dimensions of `dropped`, in its results and its domain.
+static AffineMap dropDims(AffineMap map, const llvm::SmallBitVector &dropped) {
+  SmallVector<AffineExpr> results;
+  for (AffineExpr expr : map.getResults()) {
+    unsigned d = cast<AffineDimExpr>(expr).getPosition();
+    if (!dropped.test(d))
+      results.push_back(
+          dim(d - llvm::count_if(dropped.set_bits(),
+                                 [&](unsigned x) { return x < d; }),
+              map.getContext()));
+  }
+  return AffineMap::get(map.getNumDims() - dropped.count(), 0, results,
+                        map.getContext());
+}
+
+LogicalResult twist::cpu::joinReductions(OpBuilder &b, Contraction &c) {
+  SmallVector<unsigned> reductions;
+  for (AffineExpr expr : c.lhsMap.getResults())
+    if (unsigned d = cast<AffineDimExpr>(expr).getPosition();
+        !c.outMap.isFunctionOfDim(d))
+      reductions.push_back(d);
+  if (reductions.size() == 1)
+    return success();
+  if (c.rhs.getDefiningOp<weights::LoadOp>())
+    return failure();
+  unsigned inLhs = positionOf(c.lhsMap, reductions.front()),
+           inRhs = positionOf(c.rhsMap, reductions.front());
+  llvm::SmallBitVector dropped(c.outMap.getNumDims());
+  for (auto [i, d] : llvm::enumerate(reductions)) {
+    if (positionOf(c.lhsMap, d) != inLhs + i ||
+        positionOf(c.rhsMap, d) != inRhs + i)
+      return failure();
+    if (i > 0)
+      dropped.set(d);
+  }
+  c.lhs = joinDims(b, c.lhs, inLhs, reductions.size());
+  c.rhs = joinDims(b, c.rhs, inRhs, reductions.size());
+  for (AffineMap *map : {&c.lhsMap, &c.rhsMap, &c.outMap})
+    *map = dropDims(*map, dropped);
+  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -248,9 +311,6 @@ static Loops orderLoops(const Contraction &c) {
   return loops;
 }
 
-/// Columns up to which an unpacked right-hand side is read in place.
-static constexpr int64_t maxDirectColumns = 128;
-
 /// From (batch…, column, k) of the right-hand side to its dimensions.
 static AffineMap packingMap(AffineMap rhsMap, const Loops &loops) {
   MLIRContext *context = rhsMap.getContext();
@@ -262,7 +322,7 @@ static AffineMap packingMap(AffineMap rhsMap, const Loops &loops) {
   return AffineMap::get(next, 0, results, context);
 }
 
-/// The rhs of the gemm (packed where it pays), its map and its panel.
+/// The rhs of the gemm (packed where it is a weight), its map and its panel.
 static Value prepareRhs(OpBuilder &b, Location loc, const Contraction &c,
                         const Loops &loops, TargetInfo target, AffineMap &map,
                         int64_t &panel) {
@@ -272,15 +332,12 @@ static Value prepareRhs(OpBuilder &b, Location loc, const Contraction &c,
   int64_t columns = type.getDimSize(column);
   panel = 0;
   auto load = c.rhs.getDefiningOp<weights::LoadOp>();
-  bool contiguous = column + 1 == c.rhsMap.getNumResults();
-  if (!load && contiguous && columns <= maxDirectColumns &&
-      !ShapedType::isDynamic(columns)) {
+  if (!load) {
     map = loops.reorder(c.rhsMap);
     return c.rhs;
   }
   panel = target.panelColumns(columns, c.accumulator);
-  auto packing =
-      PackingAttr::get(context, packingMap(c.rhsMap, loops), panel);
+  auto packing = PackingAttr::get(context, packingMap(c.rhsMap, loops), panel);
   SmallVector<AffineExpr> results;
   for (auto [position, d] : llvm::enumerate(loops.order))
     if (c.rhsMap.isFunctionOfDim(d))
@@ -288,33 +345,8 @@ static Value prepareRhs(OpBuilder &b, Location loc, const Contraction &c,
   map = AffineMap::get(loops.order.size(), 0, results, context);
   SmallVector<int64_t> shape = packing.getPackedShape(type.getShape());
   auto packed = RankedTensorType::get(shape, type.getElementType());
-  if (load)
-    return PackedWeightOp::create(b, loc, packed, load.getView(),
-                                  TypeAttr::get(type), packing);
-
-  SmallVector<OpFoldResult> sizes;
-  for (unsigned d : loops.order) {
-    if (!c.rhsMap.isFunctionOfDim(d))
-      continue;
-    OpFoldResult size =
-        tensor::getMixedSize(b, loc, c.rhs, positionOf(c.rhsMap, d));
-    if (d == loops.column) {
-      if (auto value = dyn_cast<Value>(size)) {
-        Value rounded = arith::AddIOp::create(
-            b, loc, value, arith::ConstantIndexOp::create(b, loc, panel - 1));
-        size = arith::DivUIOp::create(
-                   b, loc, rounded, arith::ConstantIndexOp::create(b, loc, panel))
-                   .getResult();
-      } else {
-        size = b.getIndexAttr(llvm::divideCeil(columns, panel));
-      }
-    }
-    sizes.push_back(size);
-  }
-  sizes.push_back(b.getIndexAttr(panel));
-  Value empty = tensor::EmptyOp::create(b, loc, sizes, type.getElementType());
-  return PackOp::create(b, loc, empty.getType(), c.rhs, empty, packing)
-      .getResult(0);
+  return PackedWeightOp::create(b, loc, packed, load.getView(),
+                                TypeAttr::get(type), packing);
 }
 
 bool twist::cpu::isZeroFill(Value value) {
@@ -340,7 +372,8 @@ Value twist::cpu::buildGemm(OpBuilder &b, linalg::LinalgOp op, Contraction &c,
     if (!c.joined.empty())
       init = tensor::ExpandShapeOp::create(
           b, loc,
-          RankedTensorType::get(decomposeMixedValues(c.outSizes).first, element),
+          RankedTensorType::get(decomposeMixedValues(c.outSizes).first,
+                                element),
           init, c.joined, c.outSizes);
     extras.push_back(init);
     maps.push_back(outMap);

@@ -15,7 +15,7 @@
 
 namespace twist::cpu {
 
-/// A linalg op that sums lhs · rhs over one dimension. The maps are over its
+/// A linalg op that sums lhs · rhs over dimensions of both. The maps are over its
 /// loops; each is a projected permutation.
 struct Contraction {
   Value lhs, rhs, init;
@@ -28,7 +28,8 @@ struct Contraction {
   llvm::SmallVector<mlir::ReassociationIndices> joined;
 };
 
-/// The contraction that `op` is, with a column and one k; nothing otherwise.
+/// The contraction that `op` is, with a column and at least one k; nothing
+/// otherwise.
 std::optional<Contraction> matchContraction(mlir::linalg::LinalgOp op);
 
 /// Walks a joined batch dimension as the dimensions it was joined from, where
@@ -38,6 +39,10 @@ void splitBatch(mlir::OpBuilder &b, Contraction &contraction);
 
 /// Reads operands from before their transposition.
 void foldTransposes(Contraction &contraction);
+
+/// Joins the summed dimensions to one, k. Fails where they do not follow each
+/// other in both operands, or in a packed weight.
+mlir::LogicalResult joinReductions(mlir::OpBuilder &b, Contraction &contraction);
 
 /// Builds the cpu.gemm, with what packs its right-hand side; returns a value
 /// of the matched op's type.

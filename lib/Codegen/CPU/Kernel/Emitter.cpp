@@ -1,4 +1,5 @@
-//===- Emitter.cpp - Writes the code of kernels -----------------------------===//
+//===- Emitter.cpp - Writes the code of kernels
+//-----------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -23,9 +24,12 @@ int64_t TargetInfo::blockRows(int64_t vectors) const {
   return std::max<int64_t>(1, std::min<int64_t>(12, accumulators / vectors));
 }
 
-int64_t TargetInfo::panelColumns(int64_t columns, Type accumulator) const {
+int64_t TargetInfo::panelColumns(int64_t columns, Type accumulator,
+                                 bool manyRows) const {
   int64_t width = lanes(accumulator);
   SmallVector<int64_t> choices = {3, 4, 2};
+  if (manyRows)
+    std::swap(choices[0], choices[1]);
   if (vectorBits != 512)
     choices = {2, 3};
   if (ShapedType::isDynamic(columns))
@@ -137,12 +141,12 @@ Value Emitter::size(Value memref, int64_t dim) {
 
 SmallVector<Value> Emitter::loop(Value from, Value to, Value step,
                                  ValueRange carried, LoopBody body) {
-  auto loop = scf::ForOp::create(
-      b, loc, from, to, step, carried,
-      [&](OpBuilder &, Location, Value iv, ValueRange args) {
-        // The builder is ours, placed in the body.
-        scf::YieldOp::create(b, loc, body(iv, args));
-      });
+  auto loop =
+      scf::ForOp::create(b, loc, from, to, step, carried,
+                         [&](OpBuilder &, Location, Value iv, ValueRange args) {
+                           // The builder is ours, placed in the body.
+                           scf::YieldOp::create(b, loc, body(iv, args));
+                         });
   return SmallVector<Value>(loop.getResults());
 }
 
@@ -171,7 +175,8 @@ void Emitter::branch(Value condition, function_ref<void()> then,
       otherwise();
     return;
   }
-  auto branch = scf::IfOp::create(b, loc, condition, static_cast<bool>(otherwise));
+  auto branch =
+      scf::IfOp::create(b, loc, condition, static_cast<bool>(otherwise));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
   then();
@@ -179,6 +184,21 @@ void Emitter::branch(Value condition, function_ref<void()> then,
     b.setInsertionPointToStart(branch.elseBlock());
     otherwise();
   }
+}
+
+SmallVector<Value>
+Emitter::choose(Value condition, function_ref<SmallVector<Value>()> then,
+                function_ref<SmallVector<Value>()> otherwise) {
+  if (std::optional<int64_t> known = constantOf(condition))
+    return *known ? then() : otherwise();
+  auto build = [](function_ref<SmallVector<Value>()> values) {
+    return [values](OpBuilder &b, Location loc) {
+      scf::YieldOp::create(b, loc, values());
+    };
+  };
+  return SmallVector<Value>(
+      scf::IfOp::create(b, loc, condition, build(then), build(otherwise))
+          .getResults());
 }
 
 //===----------------------------------------------------------------------===//
@@ -194,8 +214,8 @@ Buffer Emitter::buffer(Value memref) {
   int64_t offset = ShapedType::kDynamic;
   if (failed(type.getStridesAndOffset(strides, offset)))
     strides.assign(type.getRank(), ShapedType::kDynamic);
-  result.offset = ShapedType::isDynamic(offset) ? metadata.getOffset()
-                                                : index(offset);
+  result.offset =
+      ShapedType::isDynamic(offset) ? metadata.getOffset() : index(offset);
   for (int64_t d = 0; d < type.getRank(); ++d) {
     result.sizes.push_back(size(memref, d));
     result.strides.push_back(ShapedType::isDynamic(strides[d])
@@ -204,11 +224,12 @@ Buffer Emitter::buffer(Value memref) {
   }
   // The extent of the flat view bounds nothing: accesses are computed from the
   // buffer's own sizes.
-  auto flatType = MemRefType::get({ShapedType::kDynamic}, result.element,
-                                  MemRefLayoutAttrInterface(),
-                                  type.getMemorySpace());
+  auto flatType =
+      MemRefType::get({ShapedType::kDynamic}, result.element,
+                      MemRefLayoutAttrInterface(), type.getMemorySpace());
   result.flat = memref::ReinterpretCastOp::create(
-      b, loc, flatType, metadata.getBaseBuffer(), OpFoldResult(b.getIndexAttr(0)),
+      b, loc, flatType, metadata.getBaseBuffer(),
+      OpFoldResult(b.getIndexAttr(0)),
       ArrayRef<OpFoldResult>{index(int64_t(1) << 40)},
       ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
   return result;
@@ -295,8 +316,7 @@ void Emitter::storeScalar(Value scalar, const Buffer &buffer, Value offset) {
   memref::StoreOp::create(b, loc, scalar, buffer.flat, offset);
 }
 
-Value Emitter::reduce(Value vector,
-                      function_ref<Value(Value, Value)> combine) {
+Value Emitter::reduce(Value vector, function_ref<Value(Value, Value)> combine) {
   int64_t lanes = cast<VectorType>(vector.getType()).getNumElements();
   while (lanes > 1) {
     int64_t half = lanes / 2;
@@ -308,6 +328,27 @@ Value Emitter::reduce(Value vector,
     lanes = half;
   }
   return vector::ExtractOp::create(b, loc, vector, ArrayRef<int64_t>{0});
+}
+
+SmallVector<Value> Emitter::transpose(SmallVector<Value> vectors) {
+  // One bit after the other changes places between the number of the vector and
+  // that of the lane.
+  int64_t count = vectors.size();
+  for (int64_t bit = 1; bit < count; bit *= 2) {
+    SmallVector<int64_t> low, high;
+    for (int64_t lane = 0; lane < count; ++lane) {
+      low.push_back(lane & bit ? count + lane - bit : lane);
+      high.push_back(lane & bit ? count + lane : lane + bit);
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      if (i & bit)
+        continue;
+      Value x = vectors[i], y = vectors[i + bit];
+      vectors[i] = vector::ShuffleOp::create(b, loc, x, y, low);
+      vectors[i + bit] = vector::ShuffleOp::create(b, loc, x, y, high);
+    }
+  }
+  return vectors;
 }
 
 Value Emitter::convert(Value value, Type element, bool isUnsigned) {

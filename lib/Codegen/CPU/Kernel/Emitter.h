@@ -34,7 +34,10 @@ struct TargetInfo {
   /// fit beside one row of the panel and one broadcast.
   int64_t blockRows(int64_t vectors) const;
   /// Columns of a panel for a matrix of `columns` (kDynamic where unknown).
-  int64_t panelColumns(int64_t columns, Type accumulator) const;
+  /// Wider panels load less where many rows share one, but make blocks of fewer
+  /// rows.
+  int64_t panelColumns(int64_t columns, Type accumulator,
+                       bool manyRows = false) const;
 };
 
 /// A buffer as one flat run of elements: element (i…) lies at
@@ -77,7 +80,8 @@ public:
   /// Extent of dimension `dim` of a memref.
   Value size(Value memref, int64_t dim);
 
-  using LoopBody = llvm::function_ref<llvm::SmallVector<Value>(Value, ValueRange)>;
+  using LoopBody =
+      llvm::function_ref<llvm::SmallVector<Value>(Value, ValueRange)>;
   llvm::SmallVector<Value> loop(Value from, Value to, Value step,
                                 ValueRange carried, LoopBody body);
   void loop(Value from, Value to, Value step,
@@ -85,6 +89,11 @@ public:
   /// Runs `then`, or `otherwise` if given; drops what static sizes exclude.
   void branch(Value condition, llvm::function_ref<void()> then,
               llvm::function_ref<void()> otherwise = nullptr);
+
+  /// The values of `then` or `otherwise`.
+  llvm::SmallVector<Value>
+  choose(Value condition, llvm::function_ref<llvm::SmallVector<Value>()> then,
+         llvm::function_ref<llvm::SmallVector<Value>()> otherwise);
 
   Buffer buffer(Value memref);
   mlir::VectorType vector(Type element, int64_t lanes) {
@@ -104,6 +113,9 @@ public:
   void storeScalar(Value scalar, const Buffer &buffer, Value offset);
   /// Combines the lanes pairwise, in an order that only `lanes` decides.
   Value reduce(Value vector, llvm::function_ref<Value(Value, Value)> combine);
+  /// n vectors of n lanes, a power of two: lane i of vector j becomes lane j of
+  /// vector i.
+  llvm::SmallVector<Value> transpose(llvm::SmallVector<Value> vectors);
   /// Float or integer conversion of a scalar or vector.
   Value convert(Value value, Type element, bool isUnsigned = false);
 

@@ -31,15 +31,17 @@ struct FormContractions
     getOperation().walk([&](linalg::LinalgOp op) { ops.push_back(op); });
     for (linalg::LinalgOp op : ops) {
       std::optional<Contraction> contraction = matchContraction(op);
-      if (!contraction) {
+      OpBuilder b(op);
+      if (contraction) {
+        contraction->outSizes =
+            tensor::getMixedSizes(b, op.getLoc(), op.getDpsInits()[0]);
+        splitBatch(b, *contraction);
+        foldTransposes(*contraction);
+      }
+      if (!contraction || failed(joinReductions(b, *contraction))) {
         numGemms += formConvolution(op, target);
         continue;
       }
-      OpBuilder b(op);
-      contraction->outSizes =
-          tensor::getMixedSizes(b, op.getLoc(), op.getDpsInits()[0]);
-      splitBatch(b, *contraction);
-      foldTransposes(*contraction);
       op->getResult(0).replaceAllUsesWith(
           buildGemm(b, op, *contraction, target));
       op.erase();

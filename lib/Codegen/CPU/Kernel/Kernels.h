@@ -77,9 +77,6 @@ mlir::LogicalResult lowerScatter(Emitter &e, nn::ScatterAddOp op, Value task);
 Value countGemmTasks(Emitter &e, GemmOp op);
 mlir::LogicalResult lowerGemm(Emitter &e, GemmOp op, Value task);
 
-Value countPackTasks(Emitter &e, PackOp op);
-mlir::LogicalResult lowerPack(Emitter &e, PackOp op, Value task);
-
 } // namespace twist::cpu
 
 #endif // TWIST_LIB_CODEGEN_CPU_KERNEL_KERNELS_H

@@ -26,7 +26,7 @@ using namespace mlir;
 using namespace twist::cpu;
 
 static bool isComputation(Operation *op) {
-  if (!isa<linalg::GenericOp, GemmOp, PackOp, twist::nn::ScatterAddOp>(op) &&
+  if (!isa<linalg::GenericOp, GemmOp, twist::nn::ScatterAddOp>(op) &&
       !isRowOp(op))
     return false;
   return llvm::none_of(op->getOperandTypes(),
@@ -38,8 +38,6 @@ static Value countTasks(Emitter &e, Operation *op) {
     return countGenericTasks(e, generic);
   if (auto gemm = dyn_cast<GemmOp>(op))
     return countGemmTasks(e, gemm);
-  if (auto pack = dyn_cast<PackOp>(op))
-    return countPackTasks(e, pack);
   if (auto scatter = dyn_cast<twist::nn::ScatterAddOp>(op))
     return countScatterTasks(e, scatter);
   return countRowTasks(e, op);
@@ -50,8 +48,6 @@ static LogicalResult lower(Emitter &e, Operation *op, Value task) {
     return lowerGeneric(e, generic, task);
   if (auto gemm = dyn_cast<GemmOp>(op))
     return lowerGemm(e, gemm, task);
-  if (auto pack = dyn_cast<PackOp>(op))
-    return lowerPack(e, pack, task);
   if (auto scatter = dyn_cast<twist::nn::ScatterAddOp>(op))
     return lowerScatter(e, scatter, task);
   return lowerRows(e, op, task);

@@ -1,0 +1,279 @@
+//===- GemmBlock.cpp - Blocks of rows × panel in registers
+//------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "GemmWriter.h"
+
+using namespace mlir;
+using namespace twist::cpu;
+
+/// Steps of k from a load to the prefetch of what it will need later, where few
+/// rows share a panel.
+static constexpr int64_t stepsAhead = 40;
+
+/// Steps of an inner k that are written one after the other.
+static constexpr int64_t maxWrittenOut = 4;
+
+Value GemmWriter::multiplyAdd(Value x, Value y, Value sum) {
+  if (isa<FloatType>(plan.accumulator))
+    return vector::FMAOp::create(e.b, e.loc, x, y, sum);
+  Value product = arith::MulIOp::create(e.b, e.loc, x, y);
+  return arith::AddIOp::create(e.b, e.loc, sum, product);
+}
+
+/// Into the cache of this level.
+void GemmWriter::prefetch(Value offset, unsigned level) {
+  memref::PrefetchOp::create(e.b, e.loc, plan.rhs().buffer.flat, offset,
+                             /*isWrite=*/false, /*localityHint=*/4 - level,
+                             /*isDataCache=*/true);
+}
+
+/// Sums over k; with `unroll` > 1 in that many accumulators per vector, which
+/// hides the latency of a block with few rows.
+GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
+                                         SmallVector<Value> start,
+                                         int64_t unroll, Fetch fetch,
+                                         Value fetchColumn) {
+  int64_t rows = lhsOffsets.size(), vectors = plan.vectors;
+  auto type = e.vector(plan.accumulator, plan.lanes);
+  start.resize(start.size() * unroll, e.constant(type, 0));
+  bool isWhole = plan.packed || plan.stagesRhs;
+  Value columnStep = isWhole ? e.index(1) : plan.rhs().steps[plan.columnDim()];
+
+  // One k: where the panel's row and the column of the left-hand side start.
+  auto stepAt = [&](Value rowStart, Value lhsStart,
+                    MutableArrayRef<Value> sums) {
+    SmallVector<Value> panel;
+    for (int64_t j = 0; j < vectors; ++j) {
+      Value at = e.add(rowStart, e.mul(e.index(j * plan.lanes), columnStep));
+      Value lanes = e.load(panelBuffer, at, columnStep, plan.lanes,
+                           isWhole ? Mask() : masks[j]);
+      panel.push_back(e.convert(lanes, plan.accumulator, op.getRhsUnsigned()));
+    }
+    if (fetch == Fetch::NextPanel)
+      prefetch(e.add(e.add(rowStart, plan.panelStep), fetchColumn),
+               /*level=*/2);
+    // Panels follow each other: what is ahead may be of the next one.
+    if (fetch == Fetch::Ahead)
+      for (int64_t j = 0; j < vectors; ++j)
+        prefetch(e.add(rowStart, e.index(stepsAhead * plan.panelColumns() +
+                                         j * plan.lanes)),
+                 /*level=*/1);
+    for (int64_t r = 0; r < rows; ++r) {
+      Value scalar = e.loadScalar(rowsBuffer, e.add(lhsOffsets[r], lhsStart));
+      scalar = e.convert(scalar, plan.accumulator, op.getLhsUnsigned());
+      Value row = e.splat(scalar, plan.lanes);
+      for (int64_t j = 0; j < vectors; ++j)
+        sums[r * vectors + j] =
+            multiplyAdd(row, panel[j], sums[r * vectors + j]);
+    }
+  };
+  auto step = [&](Value k, MutableArrayRef<Value> sums) {
+    stepAt(e.add(panelStart, e.mul(k, panelDepthStep)), e.mul(k, lhsDepthStep),
+           sums);
+  };
+  if (plan.walksDepth())
+    return toBlock(rows, overDepth(0, panelStart, e.index(0), start, stepAt));
+
+  int64_t count = rows * vectors;
+  // Each accumulator has a run of k of its own: several streams through the
+  // panel are what keeps memory busy where a row reads it once.
+  Value run = e.div(depth, e.index(unroll));
+  Value whole = e.mul(run, e.index(unroll));
+  SmallVector<Value> sums = e.loop(
+      e.index(0), run, e.index(1), start, [&](Value k, ValueRange carried) {
+        SmallVector<Value> inner(carried);
+        for (int64_t u = 0; u < unroll; ++u)
+          step(e.add(k, e.mul(e.index(u), run)),
+               MutableArrayRef<Value>(inner).slice(u * count, count));
+        return inner;
+      });
+  if (unroll > 1) {
+    for (int64_t u = unroll / 2; u > 0; u /= 2)
+      for (int64_t i = 0; i < u * count; ++i) {
+        Value other = sums[u * count + i];
+        sums[i] =
+            isa<FloatType>(plan.accumulator)
+                ? Value(arith::AddFOp::create(e.b, e.loc, sums[i], other))
+                : Value(arith::AddIOp::create(e.b, e.loc, sums[i], other));
+      }
+    sums.resize(count);
+    sums = e.loop(whole, depth, e.index(1), sums,
+                  [&](Value k, ValueRange carried) {
+                    SmallVector<Value> inner(carried);
+                    step(k, inner);
+                    return inner;
+                  });
+  }
+  return toBlock(rows, sums);
+}
+
+GemmWriter::Block GemmWriter::toBlock(int64_t rows, ArrayRef<Value> sums) {
+  Block block;
+  for (int64_t r = 0; r < rows; ++r)
+    block.emplace_back(sums.slice(r * plan.vectors, plan.vectors));
+  return block;
+}
+
+/// Loops over the ks from number `depth` on; an inner one of few is written
+/// out.
+SmallVector<Value> GemmWriter::overDepth(int64_t depth, Value rhsAt,
+                                         Value lhsAt, ValueRange sums,
+                                         DepthBody body) {
+  if (depth == plan.depthDims) {
+    SmallVector<Value> inner(sums);
+    body(rhsAt, lhsAt, inner);
+    return inner;
+  }
+  int64_t dim = plan.depthDim() + depth;
+  Value extent = plan.nest.dims[dim].extent;
+  bool tapped = op.getTaps() && depth + 1 == plan.depthDims;
+  auto next = [&](Value k, ValueRange carried) {
+    Value distance =
+        tapped ? e.loadScalar(plan.taps().buffer, e.add(plan.taps().offset, k))
+               : e.mul(k, plan.rhs().steps[dim]);
+    return overDepth(depth + 1, e.add(rhsAt, distance),
+                     e.add(lhsAt, e.mul(k, plan.lhs().steps[dim])), carried,
+                     body);
+  };
+  std::optional<int64_t> count = constantOf(extent);
+  if (!count || *count > (depth + 1 == plan.depthDims ? maxWrittenOut : 1))
+    return e.loop(e.index(0), extent, e.index(1), sums, next);
+  SmallVector<Value> inner(sums);
+  for (int64_t k = 0; k < *count; ++k)
+    inner = next(e.index(k), inner);
+  return inner;
+}
+
+Value GemmWriter::runEpilogue(Value sum, ArrayRef<Value> offsets,
+                              int64_t vector) {
+  mlir::Block &body = op.getEpilogue().front();
+  IRMapping map;
+  map.map(body.getArgument(0), sum);
+  for (auto [i, extra] : llvm::enumerate(op.getExtras())) {
+    NestOperand &access = plan.nest.operands[2 + i];
+    BlockArgument argument = body.getArgument(1 + i);
+    if (!access.buffer.flat) {
+      map.map(argument, e.splat(extra, plan.lanes));
+      continue;
+    }
+    Value step = access.steps[plan.columnDim()];
+    Value column = e.add(firstColumn, e.index(vector * plan.lanes));
+    map.map(argument,
+            e.load(access.buffer, e.add(offsets[2 + i], e.mul(column, step)),
+                   step, plan.lanes, masks[vector]));
+  }
+  auto noIndex = [](int64_t) { return Value(); };
+  auto results =
+      vectorizeBody(e, body, map, plan.lanes, masks[vector], noIndex);
+  if (mlir::failed(results)) {
+    failed = true;
+    return sum;
+  }
+  return results->front();
+}
+
+void GemmWriter::storeRow(Value row, ArrayRef<Value> sums) {
+  SmallVector<Value> offsets;
+  for (int64_t i = 0, n = plan.nest.operands.size(); i < n; ++i)
+    offsets.push_back(i < 2 ? Value() : rowOffset(i, row));
+  Value step = plan.init().steps[plan.columnDim()];
+  for (auto [j, sum] : llvm::enumerate(sums)) {
+    Value result = runEpilogue(sum, offsets, j);
+    if (failed)
+      return;
+    Value column = e.add(firstColumn, e.index(j * plan.lanes));
+    e.store(result, plan.init().buffer,
+            e.add(offsets.back(), e.mul(column, step)), step, masks[j]);
+  }
+}
+
+/// Where the sums of a block's vectors wait between blocks of k.
+void GemmWriter::overPartialSums(
+    Value row, int64_t rows,
+    function_ref<void(int64_t, const Buffer &, Value, Value, Mask)> body) {
+  for (int64_t r = 0; r < rows; ++r) {
+    Value at = e.add(row, e.index(r));
+    Value step = e.index(1), offset;
+    if (plan.sumsInInit) {
+      step = plan.init().steps[plan.columnDim()];
+      offset = e.add(rowOffset(plan.nest.operands.size() - 1, at),
+                     e.mul(firstColumn, step));
+    } else {
+      offset = e.mul(e.sub(at, fromRow), e.index(plan.panelColumns()));
+    }
+    for (int64_t j = 0; j < plan.vectors; ++j)
+      body(r * plan.vectors + j,
+           plan.sumsInInit ? plan.init().buffer : partialSums,
+           e.add(offset, e.mul(e.index(j * plan.lanes), step)), step,
+           plan.sumsInInit ? masks[j] : Mask());
+  }
+}
+
+/// Zeros, or what earlier blocks of k left.
+SmallVector<Value> GemmWriter::startSums(Value row, int64_t rows) {
+  auto type = e.vector(plan.accumulator, plan.lanes);
+  SmallVector<Value> zeros(rows * plan.vectors, e.constant(type, 0));
+  if (!plan.depthBlock)
+    return zeros;
+  return e.choose(
+      isFirst, [&] { return zeros; },
+      [&] {
+        SmallVector<Value> sums(rows * plan.vectors);
+        overPartialSums(row, rows,
+                        [&](int64_t index, const Buffer &buffer, Value offset,
+                            Value step, Mask mask) {
+                          sums[index] =
+                              e.load(buffer, offset, step, plan.lanes, mask);
+                        });
+        return sums;
+      });
+}
+
+void GemmWriter::finishBlock(Value row, const Block &block) {
+  int64_t rows = block.size();
+  if (!scratch.flat || rows == 1) {
+    for (int64_t r = 0; r < rows; ++r)
+      storeRow(e.add(row, e.index(r)), block[r]);
+    return;
+  }
+  // A long epilogue is written once, in a loop over the rows of the block.
+  Value one = e.index(1), width = e.index(plan.panelColumns());
+  auto place = [&](Value r, int64_t j) {
+    return e.add(e.mul(r, width), e.index(j * plan.lanes));
+  };
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < plan.vectors; ++j)
+      e.store(block[r][j], scratch, place(e.index(r), j), one, Mask());
+  e.loop(e.index(0), e.index(rows), one, [&](Value r) {
+    SmallVector<Value> sums;
+    for (int64_t j = 0; j < plan.vectors; ++j)
+      sums.push_back(e.load(scratch, place(r, j), one, plan.lanes, Mask()));
+    storeRow(e.add(row, r), sums);
+  });
+}
+
+void GemmWriter::writeBlock(Value row, int64_t rows, Fetch fetch,
+                            Value fetchColumn) {
+  int64_t unroll = rows * plan.vectors < 6 && !plan.walksDepth() ? 4 : 1;
+  Block block = accumulate(lhsOffsets(row, rows), startSums(row, rows), unroll,
+                           fetch, fetchColumn);
+  auto keep = [&] {
+    overPartialSums(row, rows,
+                    [&](int64_t index, const Buffer &buffer, Value offset,
+                        Value step, Mask mask) {
+                      e.store(block[index / plan.vectors][index % plan.vectors],
+                              buffer, offset, step, mask);
+                    });
+  };
+  if (!plan.depthBlock)
+    finishBlock(row, block);
+  else if (plan.sumsInInit && op.isPlain())
+    keep();
+  else
+    e.branch(isLast, [&] { finishBlock(row, block); }, keep);
+}

@@ -1,0 +1,72 @@
+//===- GemmPlan.h - How a gemm is cut into tasks and blocks -----*- C++ -*-===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TWIST_LIB_CODEGEN_CPU_KERNEL_GEMMPLAN_H
+#define TWIST_LIB_CODEGEN_CPU_KERNEL_GEMMPLAN_H
+
+#include "Kernels.h"
+
+namespace twist::cpu {
+
+/// What is known of a gemm before its code is written.
+struct GemmPlan {
+  Nest nest;
+  int64_t batch, rowDims, depthDims;
+  int64_t lanes, vectors, blockRows;
+  bool packed, tapped;
+  Type accumulator;
+  llvm::SmallVector<Value> batchExtents, rowExtents;
+  Value batches, rows, columns, depth, panels;
+  Value rowGroups, panelsPerTask, panelGroups, batchesPerTask;
+  /// Steps of the right-hand side: from panel to panel and along k.
+  Value panelStep, depthStep;
+
+  /// Whether a task copies panels of the right-hand side, and blocks of rows of
+  /// the left-hand side, to where its loops read them as one run.
+  bool stagesRhs = false, stagesLhs = false;
+  /// Steps of k that are summed at a time; 0: all. Sums wait in between, in
+  /// init where its elements are accumulators, else in a buffer of the task.
+  int64_t depthBlock = 0;
+  bool sumsInInit = false;
+  /// Rows of one task at most.
+  int64_t taskRows;
+
+  int64_t panelColumns() const { return lanes * vectors; }
+  int64_t columnDim() const { return batch + rowDims; }
+  /// The first k.
+  int64_t depthDim() const { return batch + rowDims + 1; }
+  /// Whether k is more than steps of one size.
+  bool walksDepth() const { return depthDims > 1 || tapped; }
+  /// Whether each row is computed by one block alone: sums that are added to,
+  /// and staged blocks, cannot overlap.
+  bool ownsRows() const { return depthBlock || stagesLhs; }
+  /// Steps of k that a staging buffer holds.
+  int64_t stagedDepth() const;
+  NestOperand &lhs() { return nest.operands[0]; }
+  NestOperand &rhs() { return nest.operands[1]; }
+  NestOperand &taps() { return nest.operands[nest.operands.size() - 2]; }
+  NestOperand &init() { return nest.operands.back(); }
+};
+
+mlir::FailureOr<GemmPlan> planGemm(Emitter &e, GemmOp op);
+
+/// Copies `depth` steps of k of the columns from `from` on, of which `columns`
+/// exist, to `panel`, row-major [k, vectors · lanes]. What lies beyond the last
+/// column is of no account. Columns or k are contiguous, or all is gathered.
+void stagePanel(Emitter &e, const GemmPlan &plan, const Buffer &source,
+                Value from, Value columnStep, Value depthStep, Value columns,
+                Value depth, const Buffer &panel);
+
+/// Copies `depth` steps of k of `rows` contiguous rows to blocks, each
+/// row-major [k, blockRows].
+void stageRows(Emitter &e, const GemmPlan &plan, const Buffer &source,
+               Value from, Value depthStep, Value rows, Value depth,
+               const Buffer &blocks);
+
+} // namespace twist::cpu
+
+#endif // TWIST_LIB_CODEGEN_CPU_KERNEL_GEMMPLAN_H
