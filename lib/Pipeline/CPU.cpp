@@ -36,6 +36,7 @@ void twist::populateCPUTensorPasses(OpPassManager &pm,
   } else {
     cpu::CPUFormContractionsOptions form;
     form.vectorBits = options.vectorBits;
+    form.bf16Dots = options.bf16Dots;
     pm.addNestedPass<func::FuncOp>(cpu::createCPUFormContractions(form));
     pm.addNestedPass<func::FuncOp>(cpu::createCPUShareEmbeddings());
   }
@@ -70,6 +71,7 @@ void twist::populateCPUKernelPasses(OpPassManager &pm,
   if (!options.loops) {
     cpu::CPULowerKernelsOptions kernels;
     kernels.vectorBits = options.vectorBits;
+    kernels.bf16Dots = options.bf16Dots;
     pm.addPass(cpu::createCPULowerKernels(kernels));
   }
   pm.addNestedPass<func::FuncOp>(cpu::createCPUOpsToLoops());

@@ -20,9 +20,10 @@ protected:
   PackingTest() { context.loadDialect<CPUDialect>(); }
 
   /// Dimension i of the source is loop `order[i]` of (batch…, column, k).
-  PackingAttr packing(ArrayRef<unsigned> order, int64_t panel) {
+  PackingAttr packing(ArrayRef<unsigned> order, int64_t panel,
+                      int64_t group = 1) {
     return PackingAttr::get(
-        &context, AffineMap::getPermutationMap(order, &context), panel);
+        &context, AffineMap::getPermutationMap(order, &context), panel, group);
   }
 
   MLIRContext context;
@@ -59,6 +60,16 @@ TEST_F(PackingTest, BatchesFollowEachOther) {
   EXPECT_EQ(attr.getPackedShape({2, 2, 1}), (SmallVector<int64_t>{2, 1, 2, 1}));
   packPanels(attr, {2, 2, 1}, 2, source.data(), packed.data());
   EXPECT_EQ(packed, (std::vector<uint16_t>{1, 3, 2, 4}));
+}
+
+TEST_F(PackingTest, PairsOfKLieTogether) {
+  // 3 × 3, k × columns, in panels of 2: the third k is beside zeros.
+  std::vector<uint16_t> source = {1, 2, 3, 4, 5, 6, 7, 8, 9}, packed(16, 99);
+  PackingAttr attr = packing({1, 0}, 2, 2);
+  EXPECT_EQ(attr.getPackedShape({3, 3}), (SmallVector<int64_t>{2, 2, 4}));
+  packPanels(attr, {3, 3}, 2, source.data(), packed.data());
+  EXPECT_EQ(packed, (std::vector<uint16_t>{1, 4, 2, 5, 7, 0, 8, 0, //
+                                           3, 6, 0, 0, 9, 0, 0, 0}));
 }
 
 TEST_F(PackingTest, OpenSizesStayOpen) {

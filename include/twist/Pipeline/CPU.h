@@ -18,6 +18,10 @@ struct CPUPipelineOptions : mlir::PassPipelineOptions<CPUPipelineOptions> {
       *this, "vector-bits",
       llvm::cl::desc("Width of a vector register: 512 or 256"),
       llvm::cl::init(512)};
+  Option<bool> bf16Dots{
+      *this, "bf16-dots",
+      llvm::cl::desc("Whether the processor multiplies pairs of bf16 into f32"),
+      llvm::cl::init(false)};
   Option<bool> loops{
       *this, "loops",
       llvm::cl::desc("Scalar loops in place of vectorised kernels"),

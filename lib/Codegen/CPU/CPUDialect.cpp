@@ -1,4 +1,5 @@
-//===- CPUDialect.cpp - The CPU dialect -------------------------------------===//
+//===- CPUDialect.cpp - The CPU dialect
+//-------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -49,7 +50,8 @@ int64_t PackingAttr::getKDim() const {
       getAffineDimExpr(map.getNumDims() - 1, map.getContext()));
 }
 
-SmallVector<int64_t> PackingAttr::getPackedShape(ArrayRef<int64_t> source) const {
+SmallVector<int64_t>
+PackingAttr::getPackedShape(ArrayRef<int64_t> source) const {
   AffineMap map = getMap();
   auto extent = [&](unsigned dim) {
     return source[*map.getResultPosition(
@@ -62,8 +64,11 @@ SmallVector<int64_t> PackingAttr::getPackedShape(ArrayRef<int64_t> source) const
   shape.push_back(ShapedType::isDynamic(columns)
                       ? columns
                       : llvm::divideCeil(columns, getPanel()));
-  shape.push_back(source[getKDim()]);
-  shape.push_back(getPanel());
+  int64_t depth = source[getKDim()];
+  shape.push_back(ShapedType::isDynamic(depth)
+                      ? depth
+                      : llvm::divideCeil(depth, getGroup()));
+  shape.push_back(getPanel() * getGroup());
   return shape;
 }
 
@@ -75,6 +80,8 @@ static LogicalResult verifyPacking(Operation *op, PackingAttr packing,
     return op->emitOpError("packing must permute the dimensions of the source");
   if (packing.getPanel() < 1)
     return op->emitOpError("panel must be at least 1 wide");
+  if (packing.getGroup() != 1 && packing.getGroup() != 2)
+    return op->emitOpError("group must be 1 or 2 steps of k");
   if (failed(verifyCompatibleShape(packing.getPackedShape(source.getShape()),
                                    packed.getShape())) ||
       source.getElementType() != packed.getElementType())
@@ -114,7 +121,8 @@ LogicalResult GemmOp::verify() {
        getMap(getNumOperands() - 2) !=
            AffineMap::get(getNumDims(), 0,
                           getAffineDimExpr(getNumDims() - 1, getContext()))))
-    return emitOpError("taps must be indices along the last k of an rhs that is not packed");
+    return emitOpError(
+        "taps must be indices along the last k of an rhs that is not packed");
   for (auto [index, operand] : llvm::enumerate(getOperands())) {
     AffineMap map = getMap(index);
     auto shaped = dyn_cast<ShapedType>(operand.getType());

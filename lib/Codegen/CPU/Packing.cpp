@@ -1,4 +1,5 @@
-//===- Packing.cpp - The bytes of packed weights ----------------------------===//
+//===- Packing.cpp - The bytes of packed weights
+//----------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -45,6 +46,33 @@ static void packMatrix(const Matrix &matrix, int64_t panel, const T *source,
   }
 }
 
+/// Pairs along k: what lies in rows 2i and 2i + 1 of `rows`, `depth` of them,
+/// is interleaved; zeros after an odd last row.
+template <typename T>
+static void pairRows(int64_t panel, int64_t depth, const T *rows, T *pairs) {
+  for (int64_t k = 0; k < depth; k += 2)
+    for (int64_t j = 0; j < panel; ++j) {
+      *pairs++ = rows[k * panel + j];
+      *pairs++ = k + 1 < depth ? rows[(k + 1) * panel + j] : T(0);
+    }
+}
+
+/// As packMatrix, with `group` steps of k next to each other.
+template <typename T>
+static void packGroups(const Matrix &matrix, int64_t panel, int64_t group,
+                       const T *source, T *packed) {
+  if (group == 1)
+    return packMatrix(matrix, panel, source, packed);
+  std::vector<T> rows(matrix.depth * panel);
+  for (int64_t n = 0; n < matrix.columns; n += panel) {
+    Matrix one = matrix;
+    one.columns = std::min(panel, matrix.columns - n);
+    packMatrix(one, panel, source + n * matrix.columnStride, rows.data());
+    pairRows(panel, matrix.depth, rows.data(), packed);
+    packed += llvm::alignTo(matrix.depth, 2) * panel;
+  }
+}
+
 void cpu::packPanels(PackingAttr packing, ArrayRef<int64_t> shape,
                      unsigned elementBytes, const void *source, void *packed) {
   SmallVector<int64_t> strides = computeStrides(shape);
@@ -59,24 +87,32 @@ void cpu::packPanels(PackingAttr packing, ArrayRef<int64_t> shape,
     batchShape.push_back(shape[dim]);
     batchStrides.push_back(strides[dim]);
   }
-  int64_t packedMatrix =
-      llvm::divideCeil(matrix.columns, packing.getPanel()) * matrix.depth *
-      packing.getPanel();
+  int64_t packedMatrix = llvm::divideCeil(matrix.columns, packing.getPanel()) *
+                         llvm::alignTo(matrix.depth, packing.getGroup()) *
+                         packing.getPanel();
   SmallVector<int64_t> linear = computeStrides(batchShape);
   for (int64_t b = 0, e = computeProduct(batchShape); b < e; ++b) {
     SmallVector<int64_t> index = delinearize(b, linear);
     int64_t from = linearize(index, batchStrides);
     auto run = [&](auto zero) {
       using T = decltype(zero);
-      packMatrix<T>(matrix, packing.getPanel(),
+      packGroups<T>(matrix, packing.getPanel(), packing.getGroup(),
                     static_cast<const T *>(source) + from,
                     static_cast<T *>(packed) + b * packedMatrix);
     };
     switch (elementBytes) {
-    case 1: run(uint8_t(0)); break;
-    case 2: run(uint16_t(0)); break;
-    case 4: run(uint32_t(0)); break;
-    default: run(uint64_t(0)); break;
+    case 1:
+      run(uint8_t(0));
+      break;
+    case 2:
+      run(uint16_t(0));
+      break;
+    case 4:
+      run(uint32_t(0));
+      break;
+    default:
+      run(uint64_t(0));
+      break;
     }
   }
 }

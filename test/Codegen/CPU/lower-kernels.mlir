@@ -1,4 +1,5 @@
 // RUN: twist-opt %s -cpu-lower-kernels -canonicalize -cse | FileCheck %s
+// RUN: twist-opt %s -cpu-lower-kernels=bf16-dots=true -canonicalize -cse | FileCheck %s --check-prefix=DOTS
 
 // Two equal ops share one kernel; its partition depends on sizes only.
 // CHECK-LABEL: func.func @twice(
@@ -31,6 +32,18 @@ func.func @staged(%x: memref<1024x64xf32>, %w: memref<96x1024xf32>, %y: memref<6
   cpu.gemm(%x, %w) into %y {accumulator = f32, batch = 0 : i64, rows = 1 : i64,
       indexing_maps = [affine_map<(m, n, k) -> (k, m)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>]}
       : (memref<1024x64xf32>, memref<96x1024xf32>, memref<64x96xf32>) -> () {
+  ^bb0(%acc: f32):
+    cpu.yield %acc : f32
+  }
+  return
+}
+
+// Products of bf16: pairs along k in one instruction where the processor has it, else widened.
+// CHECK-LABEL: func.func @halves(
+func.func @halves(%x: memref<64x63xbf16>, %w: memref<96x63xbf16>, %y: memref<64x96xf32>) {
+  cpu.gemm(%x, %w) into %y {accumulator = f32, batch = 0 : i64, rows = 1 : i64,
+      indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>]}
+      : (memref<64x63xbf16>, memref<96x63xbf16>, memref<64x96xf32>) -> () {
   ^bb0(%acc: f32):
     cpu.yield %acc : f32
   }
@@ -70,3 +83,16 @@ func.func @staged(%x: memref<1024x64xf32>, %w: memref<96x1024xf32>, %y: memref<6
 // CHECK-COUNT-24: vector.fma
 // CHECK-COUNT-24: vector.store
 // CHECK: return
+
+// Columns of k: 16 pairs of 16 columns are transposed as words. The odd last step stands beside a zero.
+// CHECK-LABEL: func.func private @kernel_3(
+// CHECK-NOT: x86vector
+// CHECK: vector.fma
+// DOTS-LABEL: func.func private @kernel_3(
+// DOTS: vector.load {{.*}} vector<32xbf16>
+// DOTS: vector.bitcast {{.*}} : vector<32xbf16> to vector<16xi32>
+// DOTS: vector.shuffle
+// DOTS: %{{.*}}:24 = scf.for %{{.*}} = %c0 to %c31 step %c1
+// DOTS-COUNT-24: x86vector.avx512.dot {{.*}} : vector<32xbf16> -> vector<16xf32>
+// DOTS: vector.from_elements %{{.*}}, %cst{{.*}} : vector<2xbf16>
+// DOTS-COUNT-24: x86vector.avx512.dot

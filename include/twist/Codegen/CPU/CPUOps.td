@@ -28,10 +28,13 @@ def CPU_PackingAttr : AttrDef<CPU_Dialect, "Packing"> {
   let description = [{
     `map` takes (batch…, column, k) to the dimensions of the source. The packed
     shape is [batch…, ceil(N / panel), K, panel], row-major; columns from N on in
-    the last panel are zero.
+    the last panel are zero. With a `group` of 2, two steps of k lie next to each
+    other for each column, [batch…, ceil(N / panel), ceil(K / 2), panel · 2], an odd
+    last one beside zeros.
   }];
-  let parameters = (ins "::mlir::AffineMap":$map, "int64_t":$panel);
-  let assemblyFormat = "`<` $map `,` $panel `>`";
+  let parameters = (ins "::mlir::AffineMap":$map, "int64_t":$panel,
+                        DefaultValuedParameter<"int64_t", "1">:$group);
+  let assemblyFormat = "`<` $map `,` $panel (`by` $group^)? `>`";
   let extraClassDeclaration = [{
     /// The packed shape for a source of this shape (kDynamic where unknown).
     ::llvm::SmallVector<int64_t>
@@ -89,7 +92,8 @@ def CPU_GemmOp : CPU_Op<"gemm", [
     `indexing_maps` has one map for lhs, rhs, each extra and init; each is a
     projection of the dimensions, constants 0 standing for extents of 1. With
     `panel`, rhs is packed (see `#cpu.packing`): its map gives (batch…, column, k)
-    of the unpacked matrix. Without, a task copies the panels it reads, unless they
+    of the unpacked matrix. A last dimension of rhs that is twice the panel holds
+    pairs along k, of bf16. Without, a task copies the panels it reads, unless they
     are few and contiguous. With more than one k its columns are contiguous, and its
     map may have sums, which may lead beyond the end of a row into the next (the windows
     of a convolution): rhs is one run of memory then. With `taps` the last k has

@@ -8,7 +8,9 @@ include "mlir/Pass/PassBase.td"
 class CPU_TargetOptions {
   list<Option> options = [
     Option<"vectorBits", "vector-bits", "int64_t", "512",
-           "width of a vector register: 512 or 256">
+           "width of a vector register: 512 or 256">,
+    Option<"bf16Dots", "bf16-dots", "bool", "false",
+           "whether it multiplies pairs of bf16 into f32 (avx512_bf16)">
   ];
 }
 
@@ -100,7 +102,8 @@ def CPULowerKernels : Pass<"cpu-lower-kernels", "::mlir::ModuleOp"> {
     "::twist::cpu::CPUDialect", "::mlir::arith::ArithDialect",
     "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
-    "::mlir::vector::VectorDialect", "::mlir::affine::AffineDialect"
+    "::mlir::vector::VectorDialect", "::mlir::affine::AffineDialect",
+    "::mlir::x86vector::X86VectorDialect"
   ];
 }
 

@@ -30,6 +30,7 @@ struct Target {
   /// Of `required()`: what a program asks of the machine it runs on.
   std::string requiredFeatures;
   int64_t vectorBits = 256; ///< width of a vector register
+  bool bf16Dots = false;    ///< whether it multiplies pairs of bf16 fast
   std::unique_ptr<llvm::TargetMachine> machine;
 };
 

@@ -337,7 +337,10 @@ static Value prepareRhs(OpBuilder &b, Location loc, const Contraction &c,
     return c.rhs;
   }
   panel = target.panelColumns(columns, c.accumulator);
-  auto packing = PackingAttr::get(context, packingMap(c.rhsMap, loops), panel);
+  int64_t group = target.depthGroup(getElementTypeOrSelf(c.lhs.getType()),
+                                    type.getElementType(), c.accumulator);
+  auto packing =
+      PackingAttr::get(context, packingMap(c.rhsMap, loops), panel, group);
   SmallVector<AffineExpr> results;
   for (auto [position, d] : llvm::enumerate(loops.order))
     if (c.rhsMap.isFunctionOfDim(d))

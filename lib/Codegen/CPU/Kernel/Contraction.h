@@ -15,8 +15,8 @@
 
 namespace twist::cpu {
 
-/// A linalg op that sums lhs · rhs over dimensions of both. The maps are over its
-/// loops; each is a projected permutation.
+/// A linalg op that sums lhs · rhs over dimensions of both. The maps are over
+/// its loops; each is a projected permutation.
 struct Contraction {
   Value lhs, rhs, init;
   mlir::AffineMap lhsMap, rhsMap, outMap;
@@ -42,7 +42,8 @@ void foldTransposes(Contraction &contraction);
 
 /// Joins the summed dimensions to one, k. Fails where they do not follow each
 /// other in both operands, or in a packed weight.
-mlir::LogicalResult joinReductions(mlir::OpBuilder &b, Contraction &contraction);
+mlir::LogicalResult joinReductions(mlir::OpBuilder &b,
+                                   Contraction &contraction);
 
 /// Builds the cpu.gemm, with what packs its right-hand side; returns a value
 /// of the matched op's type.

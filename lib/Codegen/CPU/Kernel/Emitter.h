@@ -24,6 +24,8 @@ using mlir::ValueRange;
 /// Registers of the target.
 struct TargetInfo {
   int64_t vectorBits = 512;
+  /// Whether it multiplies pairs of bf16 into f32.
+  bool bf16Dots = false;
 
   /// f32 lanes of one register; every 4-byte or narrower type uses as many.
   int64_t lanes() const { return vectorBits / 32; }
@@ -38,6 +40,14 @@ struct TargetInfo {
   /// rows.
   int64_t panelColumns(int64_t columns, Type accumulator,
                        bool manyRows = false) const;
+  /// Steps of k that one instruction multiplies and sums: pairs of bf16,
+  /// else 1.
+  int64_t depthGroup(Type lhs, Type rhs, Type accumulator) const {
+    return bf16Dots && vectorBits == 512 && lhs.isBF16() && rhs.isBF16() &&
+                   accumulator.isF32()
+               ? 2
+               : 1;
+  }
 };
 
 /// A buffer as one flat run of elements: element (i…) lies at

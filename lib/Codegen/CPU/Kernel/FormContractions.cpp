@@ -27,6 +27,7 @@ struct FormContractions
   void runOnOperation() override {
     TargetInfo target;
     target.vectorBits = vectorBits;
+    target.bf16Dots = bf16Dots;
     SmallVector<linalg::LinalgOp> ops;
     getOperation().walk([&](linalg::LinalgOp op) { ops.push_back(op); });
     for (linalg::LinalgOp op : ops) {

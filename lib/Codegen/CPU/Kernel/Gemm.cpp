@@ -39,7 +39,7 @@ void GemmWriter::overBlocks(Value from, Value to, int64_t rows, Fetch fetch) {
     if (fetch == Fetch::NextPanel) {
       Value turn =
           e.rem(e.div(e.sub(at, from), e.index(rows)), e.index(plan.vectors));
-      column = e.mul(turn, e.index(plan.lanes));
+      column = e.mul(turn, e.index(plan.lanes * plan.group));
     }
     writeBlock(row, rows, fetch, column);
   });
@@ -128,16 +128,16 @@ void GemmWriter::makeBuffers() {
   if (plan.stagesRhs) {
     stagedPanel = panelBuffer = allocate(
         plan.stagedDepth() * plan.panelColumns(), plan.rhs().buffer.element);
-    panelDepthStep = e.index(plan.panelColumns());
+    panelDepthStep = e.index(plan.panelColumns() * plan.group);
   }
   rowsBuffer = plan.lhs().buffer;
-  lhsDepthStep = plan.lhs().steps[plan.depthDim()];
+  lhsDepthStep = e.mul(plan.lhs().steps[plan.depthDim()], e.index(plan.group));
   // Odd rows have a block beyond the last whole one.
   int64_t rows = plan.taskRows + plan.blockRows;
   if (plan.stagesLhs) {
     stagedRows = rowsBuffer =
         allocate(plan.stagedDepth() * rows, plan.lhs().buffer.element);
-    lhsDepthStep = e.index(plan.blockRows);
+    lhsDepthStep = e.index(plan.blockRows * plan.group);
   }
   if (plan.depthBlock && !plan.sumsInInit)
     partialSums = allocate(rows * plan.panelColumns(), plan.accumulator);
@@ -183,11 +183,11 @@ SmallVector<Value> GemmWriter::lhsOffsets(Value row, int64_t rows) {
     Value at = e.sub(row, fromRow), block = e.index(plan.blockRows);
     start = e.add(
         e.mul(e.div(at, block), e.index(plan.blockRows * plan.stagedDepth())),
-        e.rem(at, block));
+        e.mul(e.rem(at, block), e.index(plan.group)));
   }
   for (int64_t r = 0; r < rows; ++r)
     offsets.push_back(
-        start ? e.add(start, e.index(r))
+        start ? e.add(start, e.index(r * plan.group))
               : e.add(rowOffset(0, e.add(row, e.index(r))),
                       e.mul(firstDepth, plan.lhs().steps[plan.depthDim()])));
   return offsets;

@@ -8,6 +8,8 @@
 
 #include "GemmWriter.h"
 
+#include "mlir/Dialect/X86Vector/X86VectorDialect.h"
+
 using namespace mlir;
 using namespace twist::cpu;
 
@@ -19,6 +21,8 @@ static constexpr int64_t stepsAhead = 40;
 static constexpr int64_t maxWrittenOut = 4;
 
 Value GemmWriter::multiplyAdd(Value x, Value y, Value sum) {
+  if (plan.group == 2)
+    return x86vector::DotBF16Op::create(e.b, e.loc, sum.getType(), sum, x, y);
   if (isa<FloatType>(plan.accumulator))
     return vector::FMAOp::create(e.b, e.loc, x, y, sum);
   Value product = arith::MulIOp::create(e.b, e.loc, x, y);
@@ -32,58 +36,120 @@ void GemmWriter::prefetch(Value offset, unsigned level) {
                              /*isDataCache=*/true);
 }
 
+void GemmWriter::fetchAhead(Value rowStart, Fetch fetch, Value fetchColumn) {
+  if (fetch == Fetch::NextPanel)
+    prefetch(e.add(e.add(rowStart, plan.panelStep), fetchColumn), /*level=*/2);
+  // Panels follow each other: what is ahead may be of the next one.
+  if (fetch == Fetch::Ahead)
+    for (int64_t j = 0; j < plan.vectors; ++j)
+      prefetch(e.add(rowStart, e.index((stepsAhead * plan.panelColumns() +
+                                        j * plan.lanes) *
+                                       plan.group)),
+               /*level=*/1);
+}
+
+/// A register of the panel's row at `rowStart`.
+Value GemmWriter::loadPanel(Value rowStart, int64_t vector) {
+  bool isWhole = plan.packed || plan.stagesRhs;
+  Value columnStep =
+      isWhole ? e.index(plan.group) : plan.rhs().steps[plan.columnDim()];
+  Value at = e.add(rowStart, e.mul(e.index(vector * plan.lanes), columnStep));
+  if (plan.group > 1)
+    return e.load(panelBuffer, at, e.index(1), plan.lanes * plan.group, Mask());
+  Value lanes = e.load(panelBuffer, at, columnStep, plan.lanes,
+                       isWhole ? Mask() : masks[vector]);
+  return e.convert(lanes, plan.accumulator, op.getRhsUnsigned());
+}
+
+/// An element of the left-hand side, or a pair of them, in every lane; of an
+/// odd step the second is zero.
+Value GemmWriter::loadRow(Value at, bool isOdd) {
+  if (plan.group == 1)
+    return e.splat(e.convert(e.loadScalar(rowsBuffer, at), plan.accumulator,
+                             op.getLhsUnsigned()),
+                   plan.lanes);
+  Value step = plan.lhs().steps[plan.depthDim()];
+  Value pair;
+  if (!isOdd && (plan.stagesLhs || constantOf(step) == 1)) {
+    pair = e.load(rowsBuffer, at, e.index(1), 2, Mask());
+  } else {
+    Value second = isOdd ? e.constant(rowsBuffer.element, 0)
+                         : e.loadScalar(rowsBuffer, e.add(at, step));
+    pair = vector::FromElementsOp::create(
+        e.b, e.loc, e.vector(rowsBuffer.element, 2),
+        ValueRange{e.loadScalar(rowsBuffer, at), second});
+  }
+  Type word = e.b.getI32Type();
+  Value bits = vector::ExtractOp::create(
+      e.b, e.loc,
+      vector::BitCastOp::create(e.b, e.loc, e.vector(word, 1), pair),
+      ArrayRef<int64_t>{0});
+  return vector::BitCastOp::create(e.b, e.loc,
+                                   e.vector(rowsBuffer.element, 2 * plan.lanes),
+                                   e.splat(bits, plan.lanes));
+}
+
+/// One group of k: where the panel's row and those of the left-hand side start.
+void GemmWriter::multiplyRow(Value rowStart, ArrayRef<Value> lhsAt, bool isOdd,
+                             Fetch fetch, Value fetchColumn,
+                             MutableArrayRef<Value> sums) {
+  int64_t vectors = plan.vectors;
+  SmallVector<Value> panel;
+  for (int64_t j = 0; j < vectors; ++j)
+    panel.push_back(loadPanel(rowStart, j));
+  fetchAhead(rowStart, fetch, fetchColumn);
+  for (auto [r, at] : llvm::enumerate(lhsAt)) {
+    Value row = loadRow(at, isOdd);
+    for (int64_t j = 0; j < vectors; ++j)
+      sums[r * vectors + j] = multiplyAdd(row, panel[j], sums[r * vectors + j]);
+  }
+}
+
+/// Adds the sums of later runs of k to the first `count`, pairwise.
+void GemmWriter::joinSums(SmallVectorImpl<Value> &sums, int64_t count) {
+  for (int64_t left = sums.size() / 2; left >= count; left /= 2)
+    for (int64_t i = 0; i < left; ++i) {
+      Value other = sums[left + i];
+      sums[i] = isa<FloatType>(plan.accumulator)
+                    ? Value(arith::AddFOp::create(e.b, e.loc, sums[i], other))
+                    : Value(arith::AddIOp::create(e.b, e.loc, sums[i], other));
+    }
+  sums.resize(count);
+}
+
 /// Sums over k; with `unroll` > 1 in that many accumulators per vector, which
 /// hides the latency of a block with few rows.
 GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
                                          SmallVector<Value> start,
                                          int64_t unroll, Fetch fetch,
                                          Value fetchColumn) {
-  int64_t rows = lhsOffsets.size(), vectors = plan.vectors;
-  auto type = e.vector(plan.accumulator, plan.lanes);
-  start.resize(start.size() * unroll, e.constant(type, 0));
-  bool isWhole = plan.packed || plan.stagesRhs;
-  Value columnStep = isWhole ? e.index(1) : plan.rhs().steps[plan.columnDim()];
-
-  // One k: where the panel's row and the column of the left-hand side start.
-  auto stepAt = [&](Value rowStart, Value lhsStart,
+  int64_t rows = lhsOffsets.size(), count = start.size();
+  start.resize(count * unroll,
+               e.constant(e.vector(plan.accumulator, plan.lanes), 0));
+  auto stepAt = [&](Value rowStart, Value lhsStart, bool isOdd,
                     MutableArrayRef<Value> sums) {
-    SmallVector<Value> panel;
-    for (int64_t j = 0; j < vectors; ++j) {
-      Value at = e.add(rowStart, e.mul(e.index(j * plan.lanes), columnStep));
-      Value lanes = e.load(panelBuffer, at, columnStep, plan.lanes,
-                           isWhole ? Mask() : masks[j]);
-      panel.push_back(e.convert(lanes, plan.accumulator, op.getRhsUnsigned()));
-    }
-    if (fetch == Fetch::NextPanel)
-      prefetch(e.add(e.add(rowStart, plan.panelStep), fetchColumn),
-               /*level=*/2);
-    // Panels follow each other: what is ahead may be of the next one.
-    if (fetch == Fetch::Ahead)
-      for (int64_t j = 0; j < vectors; ++j)
-        prefetch(e.add(rowStart, e.index(stepsAhead * plan.panelColumns() +
-                                         j * plan.lanes)),
-                 /*level=*/1);
-    for (int64_t r = 0; r < rows; ++r) {
-      Value scalar = e.loadScalar(rowsBuffer, e.add(lhsOffsets[r], lhsStart));
-      scalar = e.convert(scalar, plan.accumulator, op.getLhsUnsigned());
-      Value row = e.splat(scalar, plan.lanes);
-      for (int64_t j = 0; j < vectors; ++j)
-        sums[r * vectors + j] =
-            multiplyAdd(row, panel[j], sums[r * vectors + j]);
-    }
-  };
-  auto step = [&](Value k, MutableArrayRef<Value> sums) {
-    stepAt(e.add(panelStart, e.mul(k, panelDepthStep)), e.mul(k, lhsDepthStep),
-           sums);
+    SmallVector<Value> lhsAt;
+    for (Value offset : lhsOffsets)
+      lhsAt.push_back(e.add(offset, lhsStart));
+    multiplyRow(rowStart, lhsAt, isOdd, fetch, fetchColumn, sums);
   };
   if (plan.walksDepth())
-    return toBlock(rows, overDepth(0, panelStart, e.index(0), start, stepAt));
+    return toBlock(rows, overDepth(0, panelStart, e.index(0), start,
+                                   [&](Value rhsAt, Value lhsAt,
+                                       MutableArrayRef<Value> sums) {
+                                     stepAt(rhsAt, lhsAt, false, sums);
+                                   }));
 
-  int64_t count = rows * vectors;
+  auto step = [&](Value k, MutableArrayRef<Value> sums, bool isOdd = false) {
+    stepAt(e.add(panelStart, e.mul(k, panelDepthStep)), e.mul(k, lhsDepthStep),
+           isOdd, sums);
+  };
+  // Staged rows have zeros beside an odd last step.
+  Value group = e.index(plan.group);
+  Value steps = plan.stagesLhs ? e.ceilDiv(depth, group) : e.div(depth, group);
   // Each accumulator has a run of k of its own: several streams through the
   // panel are what keeps memory busy where a row reads it once.
-  Value run = e.div(depth, e.index(unroll));
-  Value whole = e.mul(run, e.index(unroll));
+  Value run = e.div(steps, e.index(unroll));
   SmallVector<Value> sums = e.loop(
       e.index(0), run, e.index(1), start, [&](Value k, ValueRange carried) {
         SmallVector<Value> inner(carried);
@@ -93,22 +159,23 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
         return inner;
       });
   if (unroll > 1) {
-    for (int64_t u = unroll / 2; u > 0; u /= 2)
-      for (int64_t i = 0; i < u * count; ++i) {
-        Value other = sums[u * count + i];
-        sums[i] =
-            isa<FloatType>(plan.accumulator)
-                ? Value(arith::AddFOp::create(e.b, e.loc, sums[i], other))
-                : Value(arith::AddIOp::create(e.b, e.loc, sums[i], other));
-      }
-    sums.resize(count);
-    sums = e.loop(whole, depth, e.index(1), sums,
+    joinSums(sums, count);
+    sums = e.loop(e.mul(run, e.index(unroll)), steps, e.index(1), sums,
                   [&](Value k, ValueRange carried) {
                     SmallVector<Value> inner(carried);
                     step(k, inner);
                     return inner;
                   });
   }
+  if (plan.group > 1 && !plan.stagesLhs)
+    sums = e.choose(
+        e.less(e.mul(steps, group), depth),
+        [&] {
+          SmallVector<Value> inner(sums);
+          step(steps, inner, /*isOdd=*/true);
+          return inner;
+        },
+        [&] { return sums; });
   return toBlock(rows, sums);
 }
 

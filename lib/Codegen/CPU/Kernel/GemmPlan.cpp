@@ -40,16 +40,16 @@ static void planStaging(GemmOp op, GemmPlan &plan) {
   auto isOne = [](Value step) { return constantOf(step) == 1; };
   std::optional<int64_t> depth = constantOf(plan.depth),
                          columns = constantOf(plan.columns);
-  bool isDirect = columns && *columns <= directColumns &&
+  bool isDirect = columns && plan.group == 1 && *columns <= directColumns &&
                   isOne(plan.rhs().steps[plan.columnDim()]);
   plan.stagesRhs = !plan.packed && !isDirect;
   plan.stagesLhs = plan.rowDims == 1 && isOne(plan.lhs().steps[plan.batch]) &&
                    !isOne(plan.lhs().steps[plan.depthDim()]);
   if (!plan.stagesRhs && !plan.stagesLhs)
     return;
-  int64_t most = plan.stagesLhs ? rowsDepth : panelDepth;
-  if (plan.accumulator.getIntOrFloatBitWidth() > 32)
-    most /= 2;
+  // The limits are those of 32-bit elements.
+  int64_t bits = plan.rhs().buffer.element.getIntOrFloatBitWidth();
+  int64_t most = (plan.stagesLhs ? rowsDepth : panelDepth) * 32 / bits;
   if (!depth || *depth > most) {
     int64_t steps = depth.value_or(most);
     plan.depthBlock = llvm::alignTo(
@@ -58,7 +58,9 @@ static void planStaging(GemmOp op, GemmPlan &plan) {
   plan.sumsInInit =
       getElementTypeOrSelf(op.getInit().getType()) == plan.accumulator;
   bool isBuffered = plan.depthBlock && !plan.sumsInInit;
-  int64_t near = plan.stagesLhs || isBuffered ? stagedElements : nearElements;
+  int64_t near =
+      (plan.stagesLhs || isBuffered ? stagedElements : nearElements) * 32 /
+      bits;
   plan.taskRows = std::min<int64_t>(
       mostRows, llvm::alignDown(near / plan.stagedDepth(), plan.blockRows));
 }
@@ -163,6 +165,12 @@ FailureOr<GemmPlan> twist::cpu::planGemm(Emitter &e, GemmOp op) {
                         constantOf(plan.columns).value_or(ShapedType::kDynamic),
                         plan.accumulator, /*manyRows=*/true);
   plan.vectors = llvm::divideCeil(panel, plan.lanes);
+  if (plan.packed)
+    plan.group =
+        cast<ShapedType>(op.getRhs().getType()).getShape().back() / panel;
+  else if (!plan.walksDepth())
+    plan.group = e.target.depthGroup(
+        plan.lhs().buffer.element, plan.rhs().buffer.element, plan.accumulator);
   plan.blockRows = e.target.blockRows(plan.vectors);
   if (!plan.packed) {
     plan.panelStep = e.mul(e.index(panel), plan.rhs().steps[plan.columnDim()]);

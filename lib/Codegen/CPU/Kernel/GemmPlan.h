@@ -18,11 +18,15 @@ struct GemmPlan {
   int64_t batch, rowDims, depthDims;
   int64_t lanes, vectors, blockRows;
   bool packed, tapped;
+  /// Steps of k that one instruction sums: a pair, which lies together where
+  /// the block reads it, or 1.
+  int64_t group = 1;
   Type accumulator;
   llvm::SmallVector<Value> batchExtents, rowExtents;
   Value batches, rows, columns, depth, panels;
   Value rowGroups, panelsPerTask, panelGroups, batchesPerTask;
-  /// Steps of the right-hand side: from panel to panel and along k.
+  /// Steps of the right-hand side: from panel to panel, and from one group of k
+  /// to the next.
   Value panelStep, depthStep;
 
   /// Whether a task copies panels of the right-hand side, and blocks of rows of
@@ -55,14 +59,16 @@ struct GemmPlan {
 mlir::FailureOr<GemmPlan> planGemm(Emitter &e, GemmOp op);
 
 /// Copies `depth` steps of k of the columns from `from` on, of which `columns`
-/// exist, to `panel`, row-major [k, vectors · lanes]. What lies beyond the last
-/// column is of no account. Columns or k are contiguous, or all is gathered.
+/// exist, to `panel`, row-major [k, vectors · lanes], of pairs [k / 2, vectors
+/// · lanes, 2]. What lies beyond the last column is of no account. Columns or k
+/// are contiguous, or all is gathered.
 void stagePanel(Emitter &e, const GemmPlan &plan, const Buffer &source,
                 Value from, Value columnStep, Value depthStep, Value columns,
                 Value depth, const Buffer &panel);
 
 /// Copies `depth` steps of k of `rows` contiguous rows to blocks, each
-/// row-major [k, blockRows].
+/// row-major [k, blockRows], of pairs [k / 2, blockRows, 2], with zeros after
+/// an odd last step.
 void stageRows(Emitter &e, const GemmPlan &plan, const Buffer &source,
                Value from, Value depthStep, Value rows, Value depth,
                const Buffer &blocks);

@@ -15,13 +15,43 @@ using namespace twist::cpu;
 /// used up while it is near.
 static constexpr int64_t tileDepth = 16;
 
+/// Runs `body` for each group of steps of k in [from, to), where `from` starts
+/// one; of an odd last step only the first is there.
+static void overGroups(Emitter &e, const GemmPlan &plan, Value from, Value to,
+                       llvm::function_ref<void(Value k, bool isOdd)> body) {
+  Value group = e.index(plan.group);
+  Value whole = e.add(from, e.mul(e.div(e.sub(to, from), group), group));
+  e.loop(from, whole, group, [&](Value k) { body(k, false); });
+  if (plan.group > 1)
+    e.branch(e.less(whole, to), [&] { body(whole, true); });
+}
+
+/// The vector of a group of steps, from what `load` gives for each.
+static Value joinGroup(Emitter &e, const GemmPlan &plan, Value k, bool isOdd,
+                       llvm::function_ref<Value(Value k)> load) {
+  Value first = load(k);
+  if (plan.group == 1)
+    return first;
+  Value second =
+      isOdd ? e.constant(first.getType(), 0) : load(e.add(k, e.index(1)));
+  return vector::InterleaveOp::create(e.b, e.loc, first, second);
+}
+
 /// Loads columns of k and stores them as rows of columns:
-///   lanes × lanes tiles, transposed in registers.
+///   lanes × lanes tiles of elements, or of pairs, transposed in registers.
 static void stageTransposed(Emitter &e, const GemmPlan &plan,
                             const Buffer &source, Value from, Value columnStep,
                             Value columns, Value depth, const Buffer &panel) {
-  int64_t lanes = plan.lanes;
-  Value one = e.index(1), tile = e.index(lanes);
+  int64_t lanes = plan.lanes, run = lanes * plan.group;
+  Value one = e.index(1), tile = e.index(run);
+  auto wide = e.vector(source.element, run);
+  auto lane =
+      e.vector(plan.group == 1 ? source.element : e.b.getI32Type(), lanes);
+  auto cast = [&](Type type, Value vector) {
+    return plan.group == 1
+               ? vector
+               : Value(vector::BitCastOp::create(e.b, e.loc, type, vector));
+  };
   // Beyond the last column the last one stands.
   Value last = e.sub(columns, one);
   auto tileAt = [&](Value k, Mask mask) {
@@ -30,19 +60,20 @@ static void stageTransposed(Emitter &e, const GemmPlan &plan,
       for (int64_t c = 0; c < lanes; ++c) {
         Value column = e.min(e.index(j + c), last);
         Value at = e.add(e.add(from, k), e.mul(column, columnStep));
-        vectors.push_back(e.load(source, at, one, lanes, mask));
+        vectors.push_back(cast(lane, e.load(source, at, one, run, mask)));
       }
-      for (auto [i, vector] : llvm::enumerate(e.transpose(vectors)))
-        e.store(vector, panel,
-                e.add(e.mul(e.add(k, e.index(i)), e.index(plan.panelColumns())),
-                      e.index(j)),
-                one, Mask());
+      for (auto [i, vector] : llvm::enumerate(e.transpose(vectors))) {
+        Value at = e.add(e.mul(e.add(k, e.index(i * plan.group)),
+                               e.index(plan.panelColumns())),
+                         e.index(j * plan.group));
+        e.store(cast(wide, vector), panel, at, one, Mask());
+      }
     }
   };
   Value whole = e.mul(e.div(depth, tile), tile);
   e.loop(e.index(0), whole, tile, [&](Value k) { tileAt(k, Mask()); });
   e.branch(e.less(whole, depth),
-           [&] { tileAt(whole, e.mask(e.sub(depth, whole), lanes)); });
+           [&] { tileAt(whole, e.mask(e.sub(depth, whole), run)); });
 }
 
 void twist::cpu::stagePanel(Emitter &e, const GemmPlan &plan,
@@ -50,8 +81,9 @@ void twist::cpu::stagePanel(Emitter &e, const GemmPlan &plan,
                             Value depthStep, Value columns, Value depth,
                             const Buffer &panel) {
   // A register of narrower elements has more of them than a tile is high.
-  bool fillsRegister = source.element.getIntOrFloatBitWidth() * plan.lanes ==
-                       e.target.vectorBits;
+  bool fillsRegister =
+      source.element.getIntOrFloatBitWidth() * plan.lanes * plan.group ==
+      e.target.vectorBits;
   if (constantOf(columnStep) != 1 && constantOf(depthStep) == 1 &&
       fillsRegister)
     return stageTransposed(e, plan, source, from, columnStep, columns, depth,
@@ -63,14 +95,16 @@ void twist::cpu::stagePanel(Emitter &e, const GemmPlan &plan,
         all && *all % plan.panelColumns() == 0
             ? Mask()
             : e.mask(e.sub(columns, e.index(j * plan.lanes)), plan.lanes));
-  e.loop(e.index(0), depth, e.index(1), [&](Value k) {
+  overGroups(e, plan, e.index(0), depth, [&](Value k, bool isOdd) {
     for (int64_t j = 0; j < plan.vectors; ++j) {
-      Value at = e.add(e.add(from, e.mul(k, depthStep)),
-                       e.mul(e.index(j * plan.lanes), columnStep));
-      Value vector = e.load(source, at, columnStep, plan.lanes, masks[j]);
+      Value start = e.add(from, e.mul(e.index(j * plan.lanes), columnStep));
+      Value vector = joinGroup(e, plan, k, isOdd, [&](Value at) {
+        return e.load(source, e.add(start, e.mul(at, depthStep)), columnStep,
+                      plan.lanes, masks[j]);
+      });
       e.store(vector, panel,
               e.add(e.mul(k, e.index(plan.panelColumns())),
-                    e.index(j * plan.lanes)),
+                    e.index(j * plan.lanes * plan.group)),
               e.index(1), Mask());
     }
   });
@@ -82,17 +116,22 @@ void twist::cpu::stageRows(Emitter &e, const GemmPlan &plan,
   int64_t height = plan.blockRows;
   Value block = e.index(height), tile = e.index(tileDepth);
   Value whole = e.div(rows, block), left = e.rem(rows, block);
-  auto copy = [&](Value number, Value k, Mask mask) {
-    Value at = e.add(e.add(from, e.mul(number, block)), e.mul(k, depthStep));
-    Value to = e.add(e.mul(number, e.index(height * plan.stagedDepth())),
-                     e.mul(k, block));
-    e.store(e.load(source, at, e.index(1), height, mask), blocks, to,
+  auto copy = [&](Value number, Value k, bool isOdd, Mask mask) {
+    Value start = e.add(from, e.mul(number, block));
+    Value vector = joinGroup(e, plan, k, isOdd, [&](Value at) {
+      return e.load(source, e.add(start, e.mul(at, depthStep)), e.index(1),
+                    height, mask);
+    });
+    e.store(vector, blocks,
+            e.add(e.mul(number, e.index(height * plan.stagedDepth())),
+                  e.mul(k, block)),
             e.index(1), Mask());
   };
   e.loop(e.index(0), depth, tile, [&](Value start) {
     Value end = e.min(e.add(start, tile), depth);
     auto overTile = [&](Value number, Mask mask) {
-      e.loop(start, end, e.index(1), [&](Value k) { copy(number, k, mask); });
+      overGroups(e, plan, start, end,
+                 [&](Value k, bool isOdd) { copy(number, k, isOdd, mask); });
     };
     e.loop(e.index(0), whole, e.index(1),
            [&](Value number) { overTile(number, Mask()); });

@@ -37,7 +37,8 @@ private:
   Value firstColumn, panelStart, panelDepthStep;
   llvm::SmallVector<Mask> masks;
   Buffer panelBuffer;
-  /// Where rows of the left-hand side are read from.
+  /// Where rows of the left-hand side are read from, and how far apart groups
+  /// of k lie there.
   Buffer rowsBuffer;
   Value lhsDepthStep;
   /// Copies of a panel and of rows; sums between blocks of k.
@@ -80,6 +81,13 @@ private:
                                             llvm::MutableArrayRef<Value> sums)>;
   llvm::SmallVector<Value> overDepth(int64_t depth, Value rhsAt, Value lhsAt,
                                      ValueRange sums, DepthBody body);
+  void multiplyRow(Value rowStart, llvm::ArrayRef<Value> lhsAt, bool isOdd,
+                   Fetch fetch, Value fetchColumn,
+                   llvm::MutableArrayRef<Value> sums);
+  Value loadPanel(Value rowStart, int64_t vector);
+  Value loadRow(Value at, bool isOdd);
+  void fetchAhead(Value rowStart, Fetch fetch, Value fetchColumn);
+  void joinSums(llvm::SmallVectorImpl<Value> &sums, int64_t count);
   Block toBlock(int64_t rows, llvm::ArrayRef<Value> sums);
   void prefetch(Value offset, unsigned level);
   Value multiplyAdd(Value x, Value y, Value sum);

@@ -15,6 +15,7 @@
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/X86Vector/X86VectorDialect.h"
 #include "mlir/Transforms/RegionUtils.h"
 
 namespace twist::cpu {
@@ -181,6 +182,7 @@ struct LowerKernels : twist::cpu::impl::CPULowerKernelsBase<LowerKernels> {
     SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
     TargetInfo target;
     target.vectorBits = vectorBits;
+    target.bf16Dots = bf16Dots;
     Outliner outliner(getOperation(), target);
     for (func::FuncOp function : functions) {
       if (failed(generalize(function)))

@@ -1,13 +1,14 @@
 """Contractions on tensors, through cpu-form-contractions and bufferisation, against numpy's einsum."""
+import ml_dtypes
 import numpy as np
 
-from harness import Library
+from harness import Library, has
 
-BEFORE = ["-pass-pipeline=builtin.module(func.func(cpu-form-contractions{vector-bits=VECTOR}),canonicalize,cse,"
+BEFORE = ["-pass-pipeline=builtin.module(func.func(cpu-form-contractions{vector-bits=VECTOR bf16-dots=DOTS}),canonicalize,cse,"
           "one-shot-bufferize{bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map},"
           "canonicalize,buffer-results-to-out-params{modify-public-functions hoist-static-allocs hoist-dynamic-allocs},"
-          "cpu-lower-kernels{vector-bits=VECTOR},cpu-expand-math,cpu-launch-to-loops,canonicalize,cse,cpu-llvm)"]
-NUMPY = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "i8": np.int8, "i32": np.int32}
+          "cpu-lower-kernels{vector-bits=VECTOR bf16-dots=DOTS},cpu-expand-math,cpu-launch-to-loops,canonicalize,cse,cpu-llvm)"]
+NUMPY = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "i8": np.int8, "i32": np.int32}
 # Capitals are more than one block of k, one panel, or the rows of one task.
 SIZES = {"b": 3, "h": 2, "m": 19, "n": 37, "k": 23, "j": 5, "u": 1, "o": 64, "K": 1037, "M": 397, "N": 150}
 STATIC = "ou"
@@ -25,7 +26,7 @@ def function(name, spec, element, out):
     loops = sorted(set(x + y))
     kinds = ", ".join('"parallel"' if d in z else '"reduction"' for d in loops)
     maps = [f"affine_map<({','.join(loops)})->({','.join(t)})>" for t in (x, y, z)]
-    floating = out[0] == "f"
+    floating = out[-3] == "f" or out == "bf16"
     widen = "" if element == out else (f"%xw = arith.ext{'f' if floating else 'si'} %x : {element} to {out}\n"
                                        f"%yw = arith.ext{'f' if floating else 'si'} %y : {element} to {out}\n")
     a, c = ("%xw", "%yw") if widen else ("%x", "%y")
@@ -69,6 +70,8 @@ SPECS = ["mk,kn->mn", "mk,nk->mn", "km,kn->mn", "kn,mk->mn", "bmk,bkn->bmn", "bh
          "KM,Kn->Mn", "mK,NK->mN", "KM,NK->MN", "bjm,bjn->mn", "bjmk,bjn->mkn"]
 # Halves summed to halves: the sums of blocks wait in f32.
 HALVES = ["KM,Kn->Mn", "mK,NK->mN"]
+# Pairs of bf16 along k, odd numbers of them too.
+PAIRS = ["mk,kn->mn", "km,kn->mn", "bhmk,bhnk->bhmn", "kn,mk->mn", "KM,Kn->Mn", "mK,NK->mN", "mo,no->mn", "bmk,bko->bmo"]
 
 
 def main():
@@ -76,25 +79,31 @@ def main():
     cases = [(f"c{i}_{element}", spec, element, out) for i, spec in enumerate(SPECS)
              for element, out in (kinds if i < 3 else kinds[:1 + i % 2])]
     cases += [(f"h{i}", spec, "f16", "f16") for i, spec in enumerate(HALVES)]
-    text = "".join(function(*case) for case in cases)
+    pairs = [(f"p{i}", spec, "bf16", ("f32", "bf16")[i % 2]) for i, spec in enumerate(PAIRS)]
     for bits, march in ((256, "haswell"), (512, "native")):
-        from harness import has
         if bits == 512 and not has("avx512f"):
             continue
-        library = Library(text, passes=[p.replace("VECTOR", str(bits)) for p in BEFORE], march=march)
+        dots = bits == 512 and has("avx512_bf16")
+        run = cases + (pairs if dots else [])
+        text = "".join(function(*case) for case in run)
+        library = Library(text, passes=[p.replace("VECTOR", str(bits)).replace("DOTS", str(dots).lower()) for p in BEFORE],
+                          march=march)
         rng = np.random.default_rng(1)
-        for name, spec, element, out in cases:
+        for name, spec, element, out in run:
             x, y, z = spec.replace("->", ",").split(",")
             make = lambda t, kind: (rng.integers(-9, 9, [SIZES[d] for d in t]) if kind[0] == "i" else
                                     rng.standard_normal([SIZES[d] for d in t])).astype(NUMPY[kind])
             a, b, r = make(x, element), make(y, element), make(z, out)
             got = np.full(r.shape, 77, NUMPY[out])
             library(name, a, b, r, got)
-            want = np.einsum(spec, a.astype(np.float64), b.astype(np.float64)) + r
-            bound = 0 if out[0] == "i" else 2000 * np.finfo(NUMPY[out]).eps
-            want = want.astype(NUMPY[out])
-            assert abs(got - want).max() <= bound, (name, spec, abs(got - want).max())
-    print(f"{len(cases)} contractions agree")
+            want = np.einsum(spec, a.astype(np.float64), b.astype(np.float64)) + r.astype(np.float64)
+            if out in ("f16", "bf16"):  # one rounding of the sum, one of what is added
+                bound = 2 * float(ml_dtypes.finfo(NUMPY[out]).eps) * abs(want).max()
+            else:
+                bound = 0 if out[0] == "i" else 2000 * np.finfo(NUMPY[out]).eps
+            error = abs(got.astype(np.float64) - want).max()
+            assert error <= bound, (name, spec, error, bound)
+    print(f"{len(run)} contractions agree")
 
 
 main()

@@ -15,11 +15,11 @@ SHORT = """%0 = arith.addf %acc, %bb : {0}
       %2 = arith.addf %0, %rr : {0}"""
 
 
-def function(name, element, accumulator, panel, epilogue, unsigned):
+def function(name, element, accumulator, panel, epilogue, unsigned, group=1):
     """(m, k) x packed or plain (k, n), all sizes open."""
     element = element.replace("u", "i")
     lhs, out = f"memref<?x?x{element}>", f"memref<?x?x{accumulator}>"
-    rhs = f"memref<?x?x{panel}x{element}>" if panel else lhs
+    rhs = f"memref<?x?x{panel * group}x{element}>" if panel else lhs
     maps = ["(m,n,k)->(m,k)", "(m,n,k)->(n,k)" if panel else "(m,n,k)->(k,n)"]
     extras, types, arguments, body = "", "", "", f"^bb0(%acc: {accumulator}):\n      cpu.yield %acc : {accumulator}"
     if epilogue:
@@ -42,15 +42,16 @@ func.func @{name}(%x: {lhs}, %w: {rhs}{arguments}, %y: {out}) attributes {{llvm.
 }}"""
 
 
-def pack(matrix, panel):
+def pack(matrix, panel, group=1):
     k, n = matrix.shape
-    panels = -(-n // panel)
-    padded = np.zeros((k, panels * panel), matrix.dtype)
-    padded[:, :n] = matrix
-    return np.ascontiguousarray(padded.reshape(k, panels, panel).transpose(1, 0, 2))
+    panels, groups = -(-n // panel), -(-k // group)
+    padded = np.zeros((groups * group, panels * panel), matrix.dtype)
+    padded[:k, :n] = matrix
+    turned = padded.reshape(groups, group, panels, panel).transpose(2, 0, 3, 1)
+    return np.ascontiguousarray(turned).reshape(panels, groups, panel * group)
 
 
-def check(library, name, element, accumulator, panel, epilogue, m, n, k):
+def check(library, name, element, accumulator, panel, epilogue, group, m, n, k):
     rng = np.random.default_rng(m * 10007 + n * 101 + k)
     make = lambda shape: (rng.integers(0, 9, shape) if element[0] in "iu" else rng.standard_normal(shape))
     x, w = make((m, k)).astype(NAMES[element]), make((k, n)).astype(NAMES[element])
@@ -60,24 +61,27 @@ def check(library, name, element, accumulator, panel, epilogue, m, n, k):
     want = x.astype(np.float64) @ w.astype(np.float64)
     if epilogue:
         want = (np.tanh(want + b) if epilogue is LONG else want + b) + r
-    library(name, x, pack(w, panel) if panel else w, *((b, r) if epilogue else ()), y)
+    library(name, x, pack(w, panel, group) if panel else w, *((b, r) if epilogue else ()), y)
     bound = 0 if element[0] in "iu" else (k + 8) * 16 * np.finfo(out).eps
     error = abs(y - want).max(initial=0)
     assert error <= bound, (name, m, n, k, error, bound)
 
 
-def main(vector_bits, march):
+def main(vector_bits, march, group=1):
     lanes = vector_bits // 32
     kinds = [("f32", "f32", 3 * lanes, LONG), ("f32", "f32", 4 * lanes, None), ("f32", "f32", 0, SHORT),
              ("f64", "f64", lanes, SHORT), ("f64", "f64", 0, LONG), ("f16", "f32", 2 * lanes, None),
              ("bf16", "f32", lanes, None), ("i8", "i32", 3 * lanes, None), ("u8", "i32", 0, None)]
+    if group == 2:  # pairs along k, where the processor multiplies them
+        kinds = [("bf16", "f32", 3 * lanes, LONG), ("bf16", "f32", 4 * lanes, None)]
     names = [f"g{i}" for i in range(len(kinds))]
-    text = "".join(function(name, *kind, kind[0] == "u8") for name, kind in zip(names, kinds))
-    library = Library(text, options=f"vector-bits={vector_bits}", march=march)
+    text = "".join(function(name, *kind, kind[0] == "u8", group) for name, kind in zip(names, kinds))
+    options = f"vector-bits={vector_bits} bf16-dots={str(group == 2).lower()}"
+    library = Library(text, options=options, march=march)
     sizes = list(itertools.product((1, 3, 5, 8, 12, 21), (1, 16, 50, 130), (1, 34))) + [(200, 100, 7), (0, 5, 5)]
     for name, kind in zip(names, kinds):
         for size in sizes:
-            check(library, name, *kind, *size)
+            check(library, name, *kind, group, *size)
     print(f"{len(names)} kernels of {vector_bits} bits agree")
 
 
@@ -86,3 +90,5 @@ if __name__ == "__main__":
     main(256, "haswell")
     if has("avx512f"):
         main(512, "skylake-avx512")
+    if has("avx512_bf16"):
+        main(512, "cooperlake", group=2)
