@@ -156,8 +156,80 @@ def depth():
     expect("calls_itself", calls(3, "f0"), "f0")
 
 
+def sliced(name, m):
+    """Half of every axis is cut away without a crash; the model keeps its mistakes."""
+    path = f"{work}/{name}.onnx"
+    with open(path, "wb") as file:
+        file.write(m.SerializeToString())
+    for arguments in (["ticket", path, "--kappa", "0.5", "--policy", "first", "-o", path + ".json"],
+                      ["slice", path, "--ticket", path + ".json", "-o", path + ".small.onnx"]):
+        code, text, _ = run(name, ["twist", *arguments], 60)
+        if code != 0:
+            bad.append(f"{name}: {arguments[0]} exits {code}, says {text[-400:]!r}")
+
+
+def perceptron(extra, outputs, weights):
+    nodes = [node("MatMul", ["x", "a"], ["h"], "up"), node("Relu", ["h"], ["r"], "act"),
+             node("MatMul", ["r", "b"], ["y"], "down"), *extra]
+    return model(nodes, [value("x", ["n", 4])], [value("y", ["n", 4]), *outputs],
+                 [weight("a", 4, 8), weight("b", 8, 4), *weights])
+
+
+def one(op, inputs, shape, kinds=None, outputs=1, result=T.FLOAT, version=18, domain="",
+        **attributes):
+    """A node alone; `inputs` are shapes, a name that is taken as it is, or the name of no input."""
+    names = [s if isinstance(s, str) else f"x{i}" for i, s in enumerate(inputs)]
+    kinds = kinds or [T.FLOAT] * len(inputs)
+    values = [value(n, s, k) for n, s, k in zip(names, inputs, kinds) if not isinstance(s, str)]
+    results = ["y"] if outputs == 1 else [f"y{i}" for i in range(outputs)]
+    made = h.make_node(op, names, results, "culprit", domain=domain, **attributes)
+    graph = h.make_graph([made], "g", values, [value(r, shape, result) for r in results])
+    imports = [h.make_opsetid(domain, version)] + ([h.make_opsetid("", 18)] if domain else [])
+    return h.make_model(graph, opset_imports=imports, ir_version=9)
+
+
+def found():
+    """What twist-fuzz once found: nodes that the onnx library or a pass read without looking."""
+    inspect, compile_ = ("inspect",), ("compile",)
+    expect("no_input", one("LayerNormalization", ["", [4]], ["n", 4]), "culprit", "has no input 'X'")
+    expect("few_inputs", one("TensorScatter", [[2, 1, 4, 5]], None, version=24), "culprit", "has no input 'update'")
+    expect("attribute_type", one("ReduceLogSumExp", [[3, 2]], None, version=7, axes=0), "culprit",
+           "attribute 'axes' is of type INT, not INTS")
+    expect("axis", one("LayerNormalization", [[3, 4], [4]], [3, 4], outputs=2, axis=2**62 - 1), "culprit",
+           "out of range")
+    expect("encoder", one("LabelEncoder", ["nowhere"], [3], version=4, domain="ai.onnx.ml", keys_strings=["a"],
+                          values_int64s=[1]), "culprit", "not defined")
+    no_rank = "culprit", "the rank of its result does not follow from the graph"
+    expect("long_shape", one("Reshape", [[2, 3], [2**40]], None, [T.FLOAT, T.INT64]), *no_rank)
+    expect("long_axes", one("Unsqueeze", [[2, 3], [2**62]], None, [T.FLOAT, T.INT64]), *no_rank)
+    expect("long_list", one("Gather", [[2**50], [2**50]], None, [T.INT64, T.INT64], result=T.INT64), commands=inspect)
+    expect("long_tuples", one("ScatterND", [[4, 4], [2, 2**57], [2, 4]], [4, 4], [T.FLOAT, T.INT64, T.FLOAT]),
+           "culprit", "dimensions of data of rank 2", commands=compile_)
+    expect("updates", one("ScatterND", [[4, 4], [2, 1], [2]], [4, 4], [T.FLOAT, T.INT64, T.FLOAT]),
+           "culprit", "its updates must have 2 dimensions, have 1", commands=compile_)
+    expect("gemm", one("Gemm", [[2, 3, 4], [4, 2]], [2, 2]), "culprit", "operand 0 must have 2 dimensions, has 3",
+           commands=compile_)
+    expect("instance", one("InstanceNormalization", [[3], [3], [3]], [3]), "culprit",
+           "operand 0 must have at least 2 dimensions, has 1", commands=compile_)
+    expect("shift", one("BitShift", [[3], [2]], [3], [T.UINT8, T.UINT8], direction="RIGHT", result=T.UINT8), "culprit",
+           commands=compile_)
+    expect("no_type", one("ArgMin", [[2, 2]], [2], [-1], axis=-3, result=T.INT64), commands=inspect)
+    expect("cast", one("Cast", [[3, 4]], [3, 4], result=255, to=T.FLOAT16), commands=inspect)
+    expect("cast_like", one("CastLike", [[3, 4], [0]], [3, 4], [T.FLOAT, T.FLOAT16], result=T.FLOAT16))
+    expect("ranks", one("Concat", [[2, 2], [2]], None, axis=0), *no_rank)
+    two = nh.from_array(np.int64([0, 0]), "two")
+    expect("parts_of_nothing", model(
+        [node("Reshape", ["x", "two"], ["r"], "r", allowzero=1), node("ReduceSum", ["r", "last"], ["t"], "t", keepdims=0),
+         node("Add", ["x", "t"], ["y"], "y")], [value("x", [0])], [value("y", [0])],
+        [two, nh.from_array(np.int64([1]), "last")]), commands=inspect)
+    sliced("entry", perceptron([node("Shape", ["r"], ["s"], "s"), node("Gather", ["s", "seven"], ["e"], "e")],
+                               [value("e", [], T.INT64)], [nh.from_array(np.int64(7), "seven")]))
+    sliced("wide", perceptron([node("Expand", ["w", "size"], ["e"], "e")], [value("e", None)],
+                              [weight("w", 4, 1), nh.from_array(np.int64([4, 2**62]), "size")]))
+
+
 if __name__ == "__main__":
-    for part in [names, sizes, depth]:
+    for part in [names, sizes, depth, found]:
         if len(sys.argv) < 3 or part.__name__ == sys.argv[2]:
             part()
     print("\n".join(bad))

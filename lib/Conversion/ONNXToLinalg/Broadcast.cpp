@@ -34,7 +34,8 @@ static Value asScalars(Lowering &l, Operation *op, ValueRange operands,
   for (Value operand : operands) {
     std::optional<SmallVector<Value>> scalars =
         l.scalarsOf(operand, /*orRead=*/integers);
-    if (!scalars)
+    if (!scalars || (scalars->size() != 1 &&
+                     int64_t(scalars->size()) != type.getNumElements()))
       return nullptr;
     elements.push_back(std::move(*scalars));
   }

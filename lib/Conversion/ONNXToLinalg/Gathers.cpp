@@ -192,13 +192,20 @@ static Results lowerGatherElements(Lowering &l, Operation *op) {
 }
 
 /// The number of dimensions each index tuple addresses, which must be static.
-static FailureOr<int64_t> tupleLength(Operation *op, Value indices) {
+static FailureOr<int64_t> tupleLength(Operation *op, Value indices, Value data,
+                                      int64_t batch) {
   auto type = ::mlir::cast<RankedTensorType>(indices.getType());
   if (type.getRank() == 0 || type.isDynamicDim(type.getRank() - 1)) {
     op->emitError("the last dimension of its indices must have a known size");
     return failure();
   }
-  return type.getShape().back();
+  int64_t length = type.getShape().back();
+  if (batch < 0 || batch >= type.getRank() || batch + length > rankOf(data)) {
+    op->emitError() << "its indices address " << batch + length
+                    << " dimensions of data of rank " << rankOf(data);
+    return failure();
+  }
+  return length;
 }
 
 /// Indices [..., length] into the dimensions of `data` from `first` on.
@@ -223,18 +230,13 @@ static LogicalResult requireTuples(Lowering &l, Operation *op, Value data,
 
 static Results lowerGatherND(Lowering &l, Operation *op) {
   Value data = l.operand(op, 0), indices = l.operand(op, 1);
-  FailureOr<int64_t> length = tupleLength(op, indices);
+  int64_t batch = ::mlir::cast<onnx::GatherNDOp>(op).getBatchDims();
+  FailureOr<int64_t> length = tupleLength(op, indices, data, batch);
   if (failed(length))
     return failure();
-  int64_t batch = ::mlir::cast<onnx::GatherNDOp>(op).getBatchDims();
   Sizes dims = l.sizesOf(data), out = l.sizesOf(indices);
   out.pop_back();
   int64_t outer = out.size(), first = batch + *length;
-  if (first > rankOf(data)) {
-    op->emitError() << "its indices address " << first
-                    << " dimensions of data of rank " << rankOf(data);
-    return failure();
-  }
   if (failed(requireTuples(l, op, data, indices, batch, *length)))
     return failure();
   llvm::append_range(out, ArrayRef<Size>(dims).drop_front(first));
@@ -335,10 +337,15 @@ static Value scatter(Lowering &l, Value data, Value updates, Target target,
 
 static Results lowerScatterND(Lowering &l, Operation *op) {
   Value data = l.operand(op, 0), indices = l.operand(op, 1);
-  FailureOr<int64_t> length = tupleLength(op, indices);
+  FailureOr<int64_t> length = tupleLength(op, indices, data, 0);
   if (failed(length))
     return failure();
   int64_t outer = rankOf(indices) - 1, rank = rankOf(data);
+  if (rankOf(l.operand(op, 2)) != outer + rank - *length) {
+    op->emitError() << "its updates must have " << outer + rank - *length
+                    << " dimensions, have " << rankOf(l.operand(op, 2));
+    return failure();
+  }
   SmallVector<Value> dims = boundsOf(l, data);
   auto target = [&](ImplicitLocOpBuilder &b, ValueRange loops) {
     SmallVector<Value> at;

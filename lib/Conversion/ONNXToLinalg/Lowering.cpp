@@ -420,6 +420,8 @@ LogicalResult Lowering::lowerOp(Operation &op, unsigned &numLowered) {
     if (!result.use_empty() &&
         failed(checkType(&op, result.getType(), "a result")))
       return failure();
+  if (failed(checkRanks(&op)))
+    return failure();
   Results results = it->second(*this, &op);
   if (failed(results))
     return failure();

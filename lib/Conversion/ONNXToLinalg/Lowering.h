@@ -103,6 +103,10 @@ using Results = FailureOr<SmallVector<Value>>;
 using LowerFn = Results (*)(Lowering &, Operation *);
 using LoweringTable = llvm::StringMap<LowerFn>;
 
+/// An error at `op` if an operand has not as many dimensions as its lowering
+/// counts on.
+LogicalResult checkRanks(Operation *op);
+
 /// One function being lowered.
 class Lowering {
 public:

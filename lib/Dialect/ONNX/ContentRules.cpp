@@ -64,6 +64,16 @@ static int64_t linearise(ArrayRef<int64_t> shape, ArrayRef<int64_t> index) {
   return position;
 }
 
+/// Whether elements of `shape` can be repeated to fill `larger`.
+static bool broadcastsTo(ArrayRef<int64_t> shape, ArrayRef<int64_t> larger) {
+  if (shape.size() > larger.size())
+    return false;
+  for (auto [size, target] : llvm::zip(shape, larger.take_back(shape.size())))
+    if (size != target && size != 1)
+      return false;
+  return true;
+}
+
 static Type elementType(Value value) {
   auto type = dyn_cast<TensorType>(value.getType());
   return type ? type.getElementType() : Type();
@@ -221,7 +231,8 @@ static MaybeContents roundedQuotient(const ShapeState &state, Operation *op) {
   if (!isa<FloorOp, CastOp>(op) ||
       !isa_and_nonnull<FloatType>(elementType(op->getOperand(0))))
     return std::nullopt;
-  if (isa<CastOp>(op) && !isa<IntegerType>(elementType(op->getResult(0))))
+  if (isa<CastOp>(op) &&
+      !isa_and_nonnull<IntegerType>(elementType(op->getResult(0))))
     return std::nullopt;
   auto quotient = op->getOperand(0).getDefiningOp<DivOp>();
   if (!quotient)
@@ -245,6 +256,8 @@ static MaybeContents elementwise(const ShapeState &state, OpResult result) {
       return roundedQuotient(state, op);
     operands.push_back(&*contents);
     shapes.push_back(shapeOf(state, operand));
+    if (!broadcastsTo(shapes.back(), staticDims(*state.dims(result))))
+      return std::nullopt;
   }
   Contents values;
   bool known = !operands.empty();
@@ -353,6 +366,7 @@ moved(const ShapeState &state, OpResult result, Value data,
   bool inside = true;
   forEachIndex(staticDims(*state.dims(result)), [&](ArrayRef<int64_t> index) {
     SmallVector<int64_t> at = from(index);
+    inside &= at.size() == shape.size();
     for (auto [i, size] : llvm::zip(at, shape))
       inside &= i >= 0 && i < size;
     if (inside)
@@ -425,6 +439,9 @@ static MaybeContents ofConcat(const ShapeState &state, ConcatOp op) {
       return std::nullopt;
   SmallVector<int64_t> shape = staticDims(*state.dims(op->getResult(0)));
   size_t axis = op.getAxis() + (op.getAxis() < 0 ? shape.size() : 0);
+  for (Value input : op.getInputs())
+    if (axis >= shape.size() || shapeOf(state, input).size() != shape.size())
+      return std::nullopt;
   Contents values;
   forEachIndex(shape, [&](ArrayRef<int64_t> index) {
     SmallVector<int64_t> at(index);
@@ -444,10 +461,14 @@ static MaybeContents ofSplit(const ShapeState &state, SplitOp op,
                              OpResult result) {
   size_t rank = state.dims(result)->size();
   size_t axis = op.getAxis() + (op.getAxis() < 0 ? rank : 0);
+  if (axis >= rank)
+    return std::nullopt;
   int64_t offset = 0;
   for (OpResult earlier :
        op->getResults().take_front(result.getResultNumber())) {
-    std::optional<int64_t> size = (*state.dims(earlier))[axis].constant();
+    const std::optional<Dims> &dims = state.dims(earlier);
+    std::optional<int64_t> size =
+        dims && dims->size() == rank ? (*dims)[axis].constant() : std::nullopt;
     if (!size)
       return std::nullopt;
     offset += *size;

@@ -264,6 +264,8 @@ void onnx::relateCumulative(Operation *op, Relations &relations) {
   if (!axis || axis->size() != 1)
     return relations.barrierAll(
         op, "it accumulates along a dimension known at run time");
+  if ((*axis)[0] < -rank || (*axis)[0] >= rank)
+    return relations.barrierAll(op, "it has not the dimension it goes along");
   relateOthers(relations, 0, 0, rank, -1);
   relations.reduce(ReduceKind::Other, operandDim(0, fromZero((*axis)[0], rank)),
                    op->getName().stripDialect());

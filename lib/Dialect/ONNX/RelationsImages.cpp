@@ -133,8 +133,11 @@ void ResizeOp::declareRelations(Relations &relations) {
     return relations.barrierAll(*this, "it is cropped and resized");
   llvm::SmallBitVector listed(rank, !getAxes());
   if (std::optional<ArrayRef<int64_t>> axes = getAxes())
-    for (int64_t axis : *axes)
+    for (int64_t axis : *axes) {
+      if (axis < -rank || axis >= rank)
+        return relations.barrierAll(*this, "it has not the dimensions listed");
       listed.set(fromZero(axis, rank));
+    }
   for (int64_t dim = 0; dim < rank; ++dim) {
     // Batch and channels have one size and a scale of 1 wherever the sizes are
     // the same; a dynamic batch has no other reading either.

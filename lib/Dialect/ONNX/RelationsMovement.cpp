@@ -47,8 +47,11 @@ static void relateAxes(Operation *op, Relations &relations,
   if (!axes)
     return relations.barrierAll(op, "its axes are known at run time");
   llvm::SmallBitVector extra(rank);
-  for (int64_t axis : *axes)
+  for (int64_t axis : *axes) {
+    if (axis < -rank || axis >= rank)
+      return relations.barrierAll(op, "it has not the dimensions listed");
     extra.set(fromZero(axis, rank));
+  }
   int64_t smallerDim = 0;
   for (int64_t dim = 0; dim < rank; ++dim) {
     if (extra[dim])
@@ -160,8 +163,12 @@ void PadOp::declareRelations(Relations &relations) {
     return relations.barrierAll(*this, "its padding is known at run time");
   llvm::SmallBitVector padded(rank);
   int64_t count = pads->size() / 2;
+  if (axes ? int64_t(axes->size()) != count : count != rank)
+    return relations.barrierAll(*this, "its pads and axes do not fit");
   for (int64_t i = 0; i < count; ++i) {
     int64_t dim = axes ? fromZero((*axes)[i], rank) : i;
+    if (dim < 0 || dim >= rank)
+      return relations.barrierAll(*this, "it has not the dimensions listed");
     int64_t before = (*pads)[i], after = (*pads)[i + count];
     if (before == 0 && after == 0)
       continue;
@@ -257,6 +264,8 @@ void GatherNDOp::declareRelations(Relations &relations) {
   int64_t depth = sizeOf(getIndices(), indexRank - 1);
   if (ShapedType::isDynamic(depth))
     return relations.barrierAll(*this, "its indices are of unknown length");
+  if (batch < 0 || batch >= indexRank || depth > rank - batch)
+    return relations.barrierAll(*this, "its indices are too long");
   for (int64_t dim = 0; dim < indexRank - 1; ++dim)
     relations.same(operandDim(1, dim), resultDim(0, dim));
   relations.barrier(operandDim(1, indexRank - 1), "it holds indices");
@@ -278,6 +287,8 @@ void ScatterNDOp::declareRelations(Relations &relations) {
   int64_t depth = sizeOf(getIndices(), indexRank - 1);
   if (ShapedType::isDynamic(depth))
     return relations.barrierAll(*this, "its indices are of unknown length");
+  if (depth > rank || rankOf(getUpdates()) != indexRank - 1 + rank - depth)
+    return relations.barrierAll(*this, "its indices or updates do not fit");
   relateOthers(relations, 0, 0, rank, -1);
   for (int64_t dim = 0; dim < depth; ++dim)
     relations.barrier(operandDim(0, dim), "it is indexed at run time");

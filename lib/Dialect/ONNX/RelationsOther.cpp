@@ -42,6 +42,8 @@ void MeanVarianceNormalizationOp::declareRelations(Relations &relations) {
   SmallVector<int64_t> axes{0, 2, 3};
   if (auto given = getAxes())
     axes = llvm::to_vector(*given);
+  if (llvm::any_of(axes, [&](int64_t a) { return a < -rank || a >= rank; }))
+    return relations.barrierAll(*this, "it has not the dimensions it norms");
   for (int64_t axis : axes)
     relations.reduce(ReduceKind::Statistic, operandDim(0, fromZero(axis, rank)),
                      "MeanVarianceNormalization");
@@ -137,8 +139,11 @@ void CenterCropPadOp::declareRelations(Relations &relations) {
   int64_t rank = rankOf(getInputData());
   relations.sizeOperand(1);
   llvm::SmallBitVector changed(rank, !getAxes());
-  for (int64_t axis : getAxes().value_or(ArrayRef<int64_t>{}))
+  for (int64_t axis : getAxes().value_or(ArrayRef<int64_t>{})) {
+    if (axis < -rank || axis >= rank)
+      return relations.barrierAll(*this, "it has not the dimensions listed");
     changed.set(fromZero(axis, rank));
+  }
   for (int64_t dim = 0; dim < rank; ++dim)
     if (changed[dim])
       relations.barrier(operandDim(0, dim), "it is cropped around its centre");

@@ -20,6 +20,9 @@ using Contents = llvm::SmallVector<SizeExpr>;
 /// Tensors of more elements than this are not followed (4 KiB of int64).
 inline constexpr int64_t kMaxContents = 512;
 
+/// No tensor has more dimensions than this.
+inline constexpr int64_t kMaxRank = 1 << 16;
+
 /// What is known of each value so far.
 class ShapeState {
 public:
@@ -43,7 +46,8 @@ public:
   }
   /// The contents, if all are integers.
   std::optional<llvm::SmallVector<int64_t>> constants(mlir::Value value) const;
-  /// The number of elements of a 1-D tensor.
+  /// The number of elements of a 1-D tensor that lists dimensions; none if no
+  /// tensor has as many.
   std::optional<int64_t> length(mlir::Value value) const;
   /// An atom no other has, named after `value` ("node:0.1").
   SizeExpr fresh(mlir::Value value, unsigned dim) const;

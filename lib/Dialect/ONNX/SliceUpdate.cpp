@@ -239,8 +239,11 @@ static llvm::BitVector entriesUsed(Value shape) {
                        : std::nullopt;
     if (!indices)
       return used.set(), used;
-    for (int64_t index : *indices)
+    for (int64_t index : *indices) {
+      if (index < -length || index >= length)
+        return used.set(), used; // an error where the model runs
       used.set(index < 0 ? index + length : index);
+    }
   }
   return used;
 }

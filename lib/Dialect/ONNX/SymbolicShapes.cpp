@@ -35,7 +35,8 @@ std::optional<int64_t> ShapeState::length(Value value) const {
   const std::optional<Dims> &sizes = dims(value);
   if (!sizes || sizes->size() != 1)
     return std::nullopt;
-  return sizes->front().constant();
+  std::optional<int64_t> count = sizes->front().constant();
+  return count && *count <= kMaxRank ? count : std::nullopt;
 }
 
 SizeExpr ShapeState::fresh(Value value, unsigned dim) const {

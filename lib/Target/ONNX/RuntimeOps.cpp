@@ -26,21 +26,29 @@ void twist::detail::forEachNode(
   }
 }
 
-/// Where ops of the default domain wait that their operator set does not have.
+/// Where ops of the default domain wait that their operator set does not have,
+/// and those of classical machine learning.
 static constexpr char kWaitingDomain[] = "twist.waiting";
+static constexpr char kClassicalDomain[] = "ai.onnx.ml";
+static constexpr char kClassicalWaitingDomain[] = "twist.waiting.ml";
 
 void twist::detail::setRuntimeOpsAside(pb::ModelProto &model) {
   int version = 0;
-  for (const pb::OperatorSetIdProto &opset : model.opset_import())
+  for (pb::OperatorSetIdProto &opset : *model.mutable_opset_import())
     if (opset.domain().empty())
       version = static_cast<int>(opset.version());
+    else if (opset.domain() == kClassicalDomain)
+      opset.set_domain(kClassicalWaitingDomain);
   bool any = false;
   forEachNode(*model.mutable_graph(), [&](pb::NodeProto &node) {
-    if (!node.domain().empty() ||
-        ::onnx::OpSchemaRegistry::Schema(node.op_type(), version, "") ||
-        !llvm::is_contained(
-            {"LayerNormalization", "SimplifiedLayerNormalization"},
-            StringRef(node.op_type())))
+    if (node.domain() == kClassicalDomain)
+      node.set_domain(kClassicalWaitingDomain);
+    StringRef name = node.op_type();
+    bool isNorm =
+        name == "LayerNormalization" || name == "SimplifiedLayerNormalization";
+    bool isNewer = isNorm && !::onnx::OpSchemaRegistry::Schema(node.op_type(),
+                                                               version, "");
+    if (!node.domain().empty() || !(isNewer || name == "RegexFullMatch"))
       return;
     node.set_domain(kWaitingDomain);
     any = true;
@@ -56,8 +64,13 @@ void twist::detail::putRuntimeOpsBack(pb::ModelProto &model) {
   forEachNode(*model.mutable_graph(), [&](pb::NodeProto &node) {
     if (node.domain() == kWaitingDomain)
       node.clear_domain();
+    else if (node.domain() == kClassicalWaitingDomain)
+      node.set_domain(kClassicalDomain);
   });
   auto *opsets = model.mutable_opset_import();
+  for (pb::OperatorSetIdProto &opset : *opsets)
+    if (opset.domain() == kClassicalWaitingDomain)
+      opset.set_domain(kClassicalDomain);
   for (int i = opsets->size() - 1; i >= 0; --i)
     if (opsets->Get(i).domain() == kWaitingDomain)
       opsets->DeleteSubrange(i, 1);

@@ -18,7 +18,9 @@ void forEachNode(pb::GraphProto &graph,
 
 /// onnxruntime writes some ops of the default domain into models of any
 /// operator set: norms that are newer, or that no operator set has. The
-/// converter sees them in a domain of their own.
+/// converter sees them in a domain of their own. So it does those of
+/// ai.onnx.ml and RegexFullMatch: they are passed through, and the library's
+/// inference trusts them blindly.
 void setRuntimeOpsAside(pb::ModelProto &model);
 void putRuntimeOpsBack(pb::ModelProto &model);
 

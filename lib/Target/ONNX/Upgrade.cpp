@@ -284,22 +284,54 @@ LogicalResult Upgrade::inlineFunctions() {
   return success();
 }
 
+static Location locationOf(const pb::NodeProto &node, MLIRContext *context) {
+  std::string name = node.name();
+  if (name.empty())
+    name = node.op_type() +
+           (node.output_size() ? ":" + node.output(0) : std::string());
+  return NameLoc::get(StringAttr::get(context, name));
+}
+
+/// What the library takes for granted of a node, and reads without looking:
+/// that inputs which are not optional are there, that attributes are of their
+/// types, that an axis is a C int.
+static LogicalResult checkNode(const pb::NodeProto &node,
+                               const ::onnx::OpSchema &schema, Location loc) {
+  for (auto [i, input] : llvm::enumerate(schema.inputs()))
+    if (input.GetOption() == ::onnx::OpSchema::Single &&
+        (int(i) >= node.input_size() || node.input(i).empty()))
+      return emitError(loc) << "operator '" << node.op_type()
+                            << "' has no input '" << input.GetName() << "'";
+  for (const pb::AttributeProto &attribute : node.attribute()) {
+    auto known = schema.attributes().find(attribute.name());
+    if (known != schema.attributes().end() &&
+        known->second.type != attribute.type())
+      return emitError(loc)
+             << "attribute '" << attribute.name() << "' is of type "
+             << pb::AttributeProto::AttributeType_Name(attribute.type())
+             << ", not "
+             << pb::AttributeProto::AttributeType_Name(known->second.type);
+    if (attribute.name() == "axis" &&
+        !llvm::isInt<32>(attribute.has_i() ? attribute.i() : 0))
+      return emitError(loc) << "axis " << attribute.i() << " is out of range";
+  }
+  return success();
+}
+
 /// The converter gives up at the first op it does not know; here all are named.
 LogicalResult Upgrade::checkOps() {
   auto version = static_cast<int>(defaultOpset(built.model)->version());
   bool ok = true;
   forEachNode(*built.model.mutable_graph(), [&](pb::NodeProto &node) {
-    if (!node.domain().empty() ||
-        ::onnx::OpSchemaRegistry::Schema(node.op_type(), version, ""))
+    if (!node.domain().empty())
       return;
-    std::string name = node.name();
-    if (name.empty())
-      name = node.op_type() +
-             (node.output_size() ? ":" + node.output(0) : std::string());
-    emitError(NameLoc::get(StringAttr::get(module.getContext(), name)))
-        << "operator '" << node.op_type() << "' is unknown in operator set "
-        << version;
-    ok = false;
+    Location at = locationOf(node, module.getContext());
+    const ::onnx::OpSchema *schema =
+        ::onnx::OpSchemaRegistry::Schema(node.op_type(), version, "");
+    if (!schema)
+      emitError(at) << "operator '" << node.op_type()
+                    << "' is unknown in operator set " << version;
+    ok &= schema && succeeded(checkNode(node, *schema, at));
   });
   return success(ok);
 }
@@ -413,13 +445,27 @@ LogicalResult Upgrade::convert() {
   return success();
 }
 
+/// Whether the model declares lists of numbers so long that following them
+/// element by element, as if they were shapes, would not end.
+static bool hasLongLists(const pb::GraphProto &graph) {
+  constexpr int64_t most = 1 << 20;
+  auto isLong = [](const pb::ValueInfoProto &info) {
+    const pb::TensorShapeProto &shape = info.type().tensor_type().shape();
+    return shape.dim_size() == 1 && shape.dim(0).dim_value() > most;
+  };
+  return llvm::any_of(graph.input(), isLong) ||
+         llvm::any_of(graph.output(), isLong) ||
+         llvm::any_of(graph.value_info(), isLong);
+}
+
 LogicalResult Upgrade::inferShapes(pb::ModelProto &model) {
   return attempt("shapes cannot be inferred", [&] {
     ::onnx::shape_inference::InferShapes(
         model, ::onnx::OpSchemaRegistry::Instance(),
-        ::onnx::ShapeInferenceOptions(/*check_type_val=*/false,
-                                      /*strict_mode_val=*/0,
-                                      /*data_prop_val=*/true));
+        ::onnx::ShapeInferenceOptions(
+            /*check_type_val=*/false,
+            /*strict_mode_val=*/0,
+            /*data_prop_val=*/!hasLongLists(model.graph())));
   });
 }
 

@@ -89,6 +89,8 @@ private:
   void refine(Node atom, Form form, llvm::ArrayRef<Node> children);
   void link(Node from, Node to);
   void flatten(Node node, Form form, List &list) const;
+  /// Whether `part` is somewhere below `tree`.
+  bool holds(Node tree, Node part) const;
   bool unifyNodes(Node a, Node b);
   void retryDisputed();
   bool zip(List a, List b);

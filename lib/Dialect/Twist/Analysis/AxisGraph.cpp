@@ -432,9 +432,11 @@ void AxisGraph::addBoundary(ArrayRef<std::pair<unsigned, unsigned>> pairs) {
         continue;
       }
       bar(node, false, number);
-      if (!other.empty())
+      if (dim < other.size())
         bar(other[dim], true, resultOf[number]);
     }
+    for (size_t dim = dims.size(); dim < other.size(); ++dim)
+      bar(other[dim], true, resultOf[number]);
   }
   for (unsigned number = 0; number < end->getNumOperands(); ++number)
     if (isa<TensorType>(end->getOperand(number).getType()) &&

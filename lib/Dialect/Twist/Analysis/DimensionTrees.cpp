@@ -87,6 +87,12 @@ void DimensionTrees::flatten(Node node, Form form, List &list) const {
     flatten(child, form, list);
 }
 
+bool DimensionTrees::holds(Node tree, Node part) const {
+  return llvm::any_of(data[find(tree)].children, [&](Node child) {
+    return find(child) == find(part) || holds(child, part);
+  });
+}
+
 //===----------------------------------------------------------------------===//
 // Unification
 //===----------------------------------------------------------------------===//
@@ -155,6 +161,9 @@ bool DimensionTrees::unifyNodes(Node a, Node b) {
   }
   if (form(a) == Form::Atom || form(b) == Form::Atom) {
     bool aIsAtom = form(a) == Form::Atom;
+    // Of a size like 0, a part can be as large as the whole.
+    if (holds(aIsAtom ? b : a, aIsAtom ? a : b))
+      return conflict(a, b);
     link(aIsAtom ? a : b, aIsAtom ? b : a);
     return true;
   }

@@ -130,8 +130,8 @@ private:
   /// A relation with a dimension that is not there, as an operand of too small
   /// a rank gives, says nothing; what it was to relate stays whole.
   bool refuseMissing(const Relation &relation) {
-    auto refs = llvm::to_vector(
-        llvm::concat<const DimRef>(relation.from, relation.to));
+    auto refs =
+        llvm::to_vector(llvm::concat<const DimRef>(relation.from, relation.to));
     auto exists = [&](DimRef ref) { return ref.inner || sizeOf(ref); };
     if (llvm::all_of(refs, exists))
       return false;
@@ -207,7 +207,7 @@ OpRelations OpRelations::of(Operation *op, const SymbolicShapes &shapes) {
   OpRelations relations;
   Recorder recorder(op, shapes, relations);
   auto hasRank = [&](Value value) {
-    return shapes.hasRank(value) || !isa<TensorType>(value.getType());
+    return shapes.hasRank(value) || isa<NoneType>(value.getType());
   };
   bool ranked = llvm::all_of(op->getResults(), hasRank) &&
                 llvm::all_of(op->getOperands(), hasRank);

@@ -105,7 +105,10 @@ std::vector<std::pair<Node, Place>> DimensionTrees::places(Node root) const {
     flatten(node, form(node), list);
     children.append(list);
   };
-  if (size(root).constant()) {
+  // Longer ones are no weights: nothing can be cut inside them.
+  constexpr int64_t most = int64_t(1) << 28;
+  if (std::optional<int64_t> count = size(root).constant();
+      count && *count <= most) {
     BlockWalk walk{*this, childrenOf, {}};
     walk.walk(root, {0}, 1);
     for (auto &[key, offsets] : walk.blocks)

@@ -18,6 +18,8 @@ using namespace twist::axes;
 /// The kept indices of a dimension of `size` that the axes' places leave.
 static DimCut cutStatic(int64_t size, ArrayRef<AxisPlace> places,
                         ArrayRef<const CutAxis *> cuts, MLIRContext *context) {
+  if (llvm::none_of(places, [&](const AxisPlace &at) { return cuts[at.axis]; }))
+    return {};
   llvm::BitVector keep(size, true);
   for (const AxisPlace &at : places)
     if (const CutAxis *cut = cuts[at.axis])
