@@ -73,7 +73,12 @@ static LogicalResult prove(ModuleOp gated, ModuleOp sliced,
   FailureOr<proof::Engine> engine = chooseEngine(gated, sliced);
   if (failed(engine))
     return failure();
-  llvm::outs() << "proofs (on " << engine->name << ")\n";
+  // The largest of the models that are made: the masked one, in f64.
+  double bytes = double(engine->hasDouble ? 8 * report.elementsBefore
+                                          : report.bytesBefore);
+  llvm::outs() << "proofs (on " << engine->name << ")\n"
+               << llvm::format("  take %.1f MB of the temporary folder\n",
+                               bytes / 1e6);
   llvm::outs().flush(); // what follows takes its time
   FailureOr<std::vector<proof::Verdict>> verdicts =
       proveSlice(gated, sliced, options, report, inputs, *engine);
