@@ -85,17 +85,25 @@ Value Corrector::load(OpBuilder &builder, StringRef name, Type element,
       RankedTensorType::get(view.getShape(), element), view);
 }
 
+/// Erases the ops that make a value nobody takes any more.
+static void eraseUnused(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (!op || !op->use_empty())
+    return;
+  SmallVector<Value> operands(op->getOperands());
+  op->erase();
+  for (Value operand : operands)
+    eraseUnused(operand);
+}
+
 /// The weight under the gates becomes the file's, and a sum follows:
 ///
 ///   y = x · gate(W)        y = x · gate(W') + b'
 ///
 LogicalResult Corrector::correct(GatePlace &place) {
   Operation *op = place.data->getOwner();
-  auto gemm = dyn_cast<onnx::GemmOp>(op);
   auto type = cast<RankedTensorType>(place.weight->get().getType());
-  bool isScaled = gemm && gemm.getAlpha().convertToFloat() != 1;
-  if (!isa<onnx::MatMulOp, onnx::GemmOp>(op) || type.getRank() != 2 ||
-      place.weight->getOperandNumber() != 1 || isScaled)
+  if (!canCorrect(place))
     return op->emitError("is corrected by the ticket, but is no product with a "
                          "matrix on its right");
   int64_t width = type.getDimSize(place.weightDim);
@@ -110,8 +118,10 @@ LogicalResult Corrector::correct(GatePlace &place) {
   while (auto next = gate.getInput().getDefiningOp<GateOp>())
     gate = next;
   OpBuilder builder(gate);
+  Value before = gate.getInput();
   gate.getInputMutable().assign(
       load(builder, weight, type.getElementType(), place.weightDim == 1));
+  eraseUnused(before);
   builder.setInsertionPointAfter(op);
   Value result = op->getResult(0);
   auto sum = onnx::AddOp::create(

@@ -19,6 +19,8 @@ struct TypePair {
   mlir::Type type;
 };
 llvm::SmallVector<TypePair> typePairs(mlir::MLIRContext *context);
+/// None: the runtime has no such elements.
+std::optional<twist_type> runtimeType(mlir::Type elementType);
 
 /// The runtime's type of a tensor's elements; an error at `loc` if it has none.
 mlir::FailureOr<twist_type> runtimeType(const proof::HostTensor &tensor,

@@ -7,6 +7,8 @@
 
 #include "GateSites.h"
 
+#include "twist/Dialect/ONNX/ONNX.h"
+
 using namespace mlir;
 using namespace twist;
 using namespace twist::axes;
@@ -20,6 +22,32 @@ Value twist::stripGates(Value value) {
   while (auto gate = value.getDefiningOp<GateOp>())
     value = gate.getInput();
   return value;
+}
+
+bool twist::canCorrect(const GatePlace &place) {
+  Operation *op = place.data->getOwner();
+  auto gemm = dyn_cast<onnx::GemmOp>(op);
+  auto type = cast<RankedTensorType>(place.weight->get().getType());
+  bool isScaled = gemm && gemm.getAlpha().convertToFloat() != 1;
+  return isa<onnx::MatMulOp, onnx::GemmOp>(op) && type.getRank() == 2 &&
+         place.weight->getOperandNumber() == 1 && !isScaled;
+}
+
+Value twist::moveDim(OpBuilder &builder, Value value, int64_t dim, int64_t to) {
+  auto type = cast<RankedTensorType>(value.getType());
+  SmallVector<int64_t> order =
+      llvm::to_vector(llvm::seq<int64_t>(type.getRank()));
+  order.erase(order.begin() + dim);
+  order.insert(order.begin() + to, dim);
+  if (llvm::is_sorted(order))
+    return value;
+  SmallVector<int64_t> shape;
+  for (int64_t d : order)
+    shape.push_back(type.getDimSize(d));
+  return onnx::TransposeOp::create(
+      builder, value.getLoc(),
+      RankedTensorType::get(shape, type.getElementType()), value,
+      builder.getDenseI64ArrayAttr(order));
 }
 
 GateFinder::GateFinder(ModuleOp module, ArrayRef<std::string> kinds)

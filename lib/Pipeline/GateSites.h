@@ -26,6 +26,13 @@ struct GatePlace {
 /// The value under all gates.
 mlir::Value stripGates(mlir::Value value);
 
+/// Whether the place's op is a product with a matrix on its right.
+bool canCorrect(const GatePlace &place);
+
+/// `value` with dimension `dim` moved to place `to`.
+mlir::Value moveDim(mlir::OpBuilder &builder, mlir::Value value, int64_t dim,
+                    int64_t to);
+
 /// Finds the places of one function, in graph order.
 class GateFinder {
 public:

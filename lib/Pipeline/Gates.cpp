@@ -19,24 +19,6 @@ using namespace mlir;
 using namespace twist;
 using namespace twist::axes;
 
-/// `value` with dimension `dim` moved to place `to`.
-static Value moved(OpBuilder &builder, Value value, int64_t dim, int64_t to) {
-  auto type = cast<RankedTensorType>(value.getType());
-  SmallVector<int64_t> order =
-      llvm::to_vector(llvm::seq<int64_t>(type.getRank()));
-  order.erase(order.begin() + dim);
-  order.insert(order.begin() + to, dim);
-  if (llvm::is_sorted(order))
-    return value;
-  SmallVector<int64_t> shape;
-  for (int64_t d : order)
-    shape.push_back(type.getDimSize(d));
-  return onnx::TransposeOp::create(
-      builder, value.getLoc(),
-      RankedTensorType::get(shape, type.getElementType()), value,
-      builder.getDenseI64ArrayAttr(order));
-}
-
 /// Makes @main return `results`, and nothing else of it.
 static void setResults(func::FuncOp function, ArrayRef<Value> results,
                        StringRef name) {
@@ -58,30 +40,19 @@ static void setResults(func::FuncOp function, ArrayRef<Value> results,
       op.erase();
 }
 
-/// The places, or the one of this key.
-static FailureOr<SmallVector<GatePlace>>
-findPlaces(GateFinder &finder, func::FuncOp function, StringRef only) {
-  FailureOr<SmallVector<GatePlace>> places = finder.find(function);
-  if (succeeded(places) && !only.empty())
-    llvm::erase_if(*places,
-                   [&](const GatePlace &place) { return place.key != only; });
-  return places;
-}
-
 /// The weights' rows: what a program without inputs says they are.
 static LogicalResult readWeights(ModuleOp module, GateFinder &finder,
-                                 StringRef only,
                                  std::vector<prune::Site> &sites) {
   OwningOpRef<ModuleOp> copy = module.clone();
   auto function = copy->lookupSymbol<func::FuncOp>("main");
-  FailureOr<SmallVector<GatePlace>> places = findPlaces(finder, function, only);
+  FailureOr<SmallVector<GatePlace>> places = finder.find(function);
   if (failed(places))
     return failure();
   OpBuilder builder(function.getBody().front().getTerminator());
   SmallVector<Value> results;
   for (const GatePlace &place : *places) {
     Value weight =
-        moved(builder, stripGates(place.weight->get()), place.weightDim, 0);
+        moveDim(builder, stripGates(place.weight->get()), place.weightDim, 0);
     // An op of the model's, for what is computed with them to be f64.
     results.push_back(onnx::IdentityOp::create(builder, weight.getLoc(),
                                                weight.getType(), weight));
@@ -103,15 +74,14 @@ static LogicalResult readWeights(ModuleOp module, GateFinder &finder,
 }
 
 FailureOr<ExposedGates> twist::exposeGates(ModuleOp module,
-                                           ArrayRef<std::string> kinds,
-                                           StringRef only) {
+                                           ArrayRef<std::string> kinds) {
   ExposedGates result;
   GateFinder finder(module, kinds);
   result.values = module.clone();
   auto function = result.values->lookupSymbol<func::FuncOp>("main");
   if (!function)
     return module.emitError("has no function @main");
-  FailureOr<SmallVector<GatePlace>> places = findPlaces(finder, function, only);
+  FailureOr<SmallVector<GatePlace>> places = finder.find(function);
   if (failed(places))
     return failure();
   OpBuilder builder(function.getBody().front().getTerminator());
@@ -120,38 +90,12 @@ FailureOr<ExposedGates> twist::exposeGates(ModuleOp module,
     result.sites.push_back(finder.describe(place));
     Value value = stripGates(place.data->get());
     int64_t rank = cast<RankedTensorType>(value.getType()).getRank();
-    results.push_back(moved(builder, value, place.dataDim, rank - 1));
+    results.push_back(moveDim(builder, value, place.dataDim, rank - 1));
   }
   setResults(function, results, "gate");
   GateCounts gates;
   if (failed(lowerGates(*result.values, gates)) ||
-      failed(readWeights(module, finder, only, result.sites)))
+      failed(readWeights(module, finder, result.sites)))
     return failure();
   return result;
-}
-
-FailureOr<std::vector<CutSite>> twist::findCutSites(ModuleOp module) {
-  FailureOr<CutAxes> cuts = CutAxes::of(module);
-  auto function = module.lookupSymbol<func::FuncOp>("main");
-  if (failed(cuts) || !function)
-    return failure();
-  GateFinder finder(module, {"*"});
-  FailureOr<SmallVector<GatePlace>> places = finder.find(function);
-  if (failed(places))
-    return failure();
-  std::vector<CutSite> sites;
-  for (GatePlace &place : *places) {
-    CutSite cut{finder.describe(place), {}};
-    llvm::BitVector keep(unsigned(cut.site.width), true);
-    for (GateOp gate : place.gates)
-      if (const CutAxis *axis = cuts->find(gate.getAxis()))
-        for (auto at : gate.getPlaces().getAsRange<PlaceAttr>())
-          clearRemoved(at, *axis, keep);
-    if (keep.all())
-      continue;
-    for (unsigned i = 0; i < keep.size(); ++i)
-      cut.kept.push_back(keep.test(i));
-    sites.push_back(std::move(cut));
-  }
-  return sites;
 }

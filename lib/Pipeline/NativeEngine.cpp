@@ -28,11 +28,17 @@ SmallVector<TypePair> twist::typePairs(MLIRContext *context) {
           {TWIST_BOOL, integer(1, false)}};
 }
 
+std::optional<twist_type> twist::runtimeType(Type elementType) {
+  for (TypePair pair : typePairs(elementType.getContext()))
+    if (pair.type == elementType)
+      return pair.runtime;
+  return std::nullopt;
+}
+
 FailureOr<twist_type> twist::runtimeType(const proof::HostTensor &tensor,
                                          Location loc) {
-  for (TypePair pair : typePairs(loc.getContext()))
-    if (pair.type == tensor.elementType)
-      return pair.runtime;
+  if (std::optional<twist_type> type = runtimeType(tensor.elementType))
+    return *type;
   return emitError(loc) << "input '" << tensor.name << "' is "
                         << tensor.elementType
                         << ", which no engine of proofs takes";

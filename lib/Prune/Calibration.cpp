@@ -54,6 +54,8 @@ double Site::variance(int64_t i) const {
 }
 
 std::vector<double> Site::gram() const {
+  if (products.empty())
+    return {};
   std::vector<double> result(size_t(width) * width);
   const double *product = products.data();
   for (int64_t i = 0; i < width; ++i)
@@ -126,13 +128,15 @@ static void addTile(Site &site, int64_t rows, const std::vector<double> &panels,
 }
 
 template <typename T>
-static bool add(Site &site, const Array &values, Runner &runner) {
+static bool add(Site &site, const Array &values, Runner &runner,
+                bool withProducts) {
   auto *x = reinterpret_cast<const T *>(values.data.data());
   int64_t width = site.width, total = values.size() / width;
   if (site.count == 0) {
     means(x, total, width, site.shift);
     site.sum.assign(width, 0);
-    site.products.assign(size_t(width) * (width + 1) / 2, 0);
+    if (withProducts)
+      site.products.assign(size_t(width) * (width + 1) / 2, 0);
   }
   int64_t panelCount = (width + kPanel - 1) / kPanel;
   constexpr int64_t kRows = 512; // a panel of them fits the cache
@@ -146,6 +150,8 @@ static bool add(Site &site, const Array &values, Runner &runner) {
     });
     if (llvm::is_contained(isFinite, 0))
       return false;
+    if (!withProducts)
+      continue;
     runner.parallel(panelCount * (panelCount + 1) / 2, [&](int64_t tile) {
       int64_t row = 0;
       while ((row + 1) * (row + 2) / 2 <= tile)
@@ -157,30 +163,34 @@ static bool add(Site &site, const Array &values, Runner &runner) {
   return true;
 }
 
+Error twist::prune::accumulate(Site &site, const Array &array, Runner &runner,
+                               int64_t batch, bool withProducts) {
+  if (array.dims.empty() || array.dims.back() != site.width ||
+      array.size() == 0)
+    return createStringError("gate " + site.name() + " does not give rows of " +
+                             Twine(site.width) + " values");
+  if (array.type != TWIST_F64 && array.type != TWIST_F32)
+    return createStringError("gate " + site.name() + " is not f32 or f64 but " +
+                             twist_type_name(array.type));
+  bool isFinite = array.type == TWIST_F64
+                      ? add<double>(site, array, runner, withProducts)
+                      : add<float>(site, array, runner, withProducts);
+  if (!isFinite)
+    return createStringError("gate " + site.name() +
+                             " gets a value that is not finite, in batch " +
+                             Twine(batch));
+  return Error::success();
+}
+
 Error twist::prune::accumulate(Calibration &calibration, ArrayRef<Array> values,
                                Runner &runner) {
   if (values.size() != calibration.sites.size())
     return createStringError("the program has " + Twine(values.size()) +
                              " gates, the calibration " +
                              Twine(calibration.sites.size()));
-  for (auto [site, array] : llvm::zip_equal(calibration.sites, values)) {
-    if (array.dims.empty() || array.dims.back() != site.width ||
-        array.size() == 0)
-      return createStringError("gate " + site.name() +
-                               " does not give rows of " + Twine(site.width) +
-                               " values");
-    bool isFinite = array.type == TWIST_F64   ? add<double>(site, array, runner)
-                    : array.type == TWIST_F32 ? add<float>(site, array, runner)
-                                              : false;
-    if (array.type != TWIST_F64 && array.type != TWIST_F32)
-      return createStringError("gate " + site.name() +
-                               " is not f32 or f64 but " +
-                               twist_type_name(array.type));
-    if (!isFinite)
-      return createStringError("gate " + site.name() +
-                               " gets a value that is not finite, in batch " +
-                               Twine(calibration.done));
-  }
+  for (auto [site, array] : llvm::zip_equal(calibration.sites, values))
+    if (Error error = accumulate(site, array, runner, calibration.done))
+      return error;
   return Error::success();
 }
 

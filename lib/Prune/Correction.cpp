@@ -47,6 +47,10 @@ StringRef twist::prune::correctionName(CorrectionKind kind) {
   llvm_unreachable("a kind of the enumeration");
 }
 
+bool twist::prune::needsProducts(CorrectionKind kind) {
+  return kind != CorrectionKind::None && kind != CorrectionKind::Bias;
+}
+
 namespace {
 /// The numbers of one site as matrices.
 class Solver {
@@ -59,6 +63,8 @@ public:
 
 private:
   Matrix rows(const Matrix &of, ArrayRef<int64_t> which) const;
+  std::optional<double> errorOf(const Matrix &lost,
+                                const Eigen::RowVectorXd &bias) const;
 
   const Site &site;
   std::vector<int64_t> keep; ///< features
@@ -70,7 +76,8 @@ private:
 
 Solver::Solver(const Site &site, ArrayRef<char> kept) : site(site), kept(kept) {
   std::vector<double> h = site.gram(), m = site.mean();
-  gram = Eigen::Map<const Matrix>(h.data(), site.width, site.width);
+  if (!h.empty())
+    gram = Eigen::Map<const Matrix>(h.data(), site.width, site.width);
   mean = Eigen::Map<const Vector>(m.data(), site.width);
   weight =
       Eigen::Map<const Matrix>(site.weight.data(), site.width, site.columns);
@@ -140,6 +147,21 @@ Expected<Matrix> Solver::leastSquares() const {
   return Matrix(factor.solve(rows(gram, keep) * weight));
 }
 
+std::optional<double> Solver::errorOf(const Matrix &lost,
+                                      const Eigen::RowVectorXd &bias) const {
+  if (gram.size() == 0)
+    return std::nullopt;
+  Eigen::RowVectorXd rest = mean.transpose() * lost - bias;
+  double left = lost.cwiseProduct(gram * lost).sum() +
+                double(site.count) * rest.squaredNorm();
+  Matrix cut = weight;
+  for (int64_t feature : keep)
+    cut.row(feature).setZero();
+  double removed = cut.cwiseProduct(gram * cut).sum() +
+                   double(site.count) * (mean.transpose() * cut).squaredNorm();
+  return removed > 0 ? left / removed : 0;
+}
+
 CorrectedSite Solver::result(const Matrix &rows, bool withBias) const {
   CorrectedSite result;
   result.key = site.key;
@@ -152,16 +174,7 @@ CorrectedSite Solver::result(const Matrix &rows, bool withBias) const {
   if (withBias)
     bias = mean.transpose() * (weight - full);
   result.bias.assign(bias.data(), bias.data() + bias.size());
-  Matrix lost = weight - full;
-  Eigen::RowVectorXd rest = mean.transpose() * lost - bias;
-  double removed = 0, left = (lost.transpose() * (gram * lost)).trace() +
-                             double(site.count) * rest.squaredNorm();
-  Matrix cut = weight;
-  for (int64_t feature : keep)
-    cut.row(feature).setZero();
-  removed = (cut.transpose() * (gram * cut)).trace() +
-            double(site.count) * (mean.transpose() * cut).squaredNorm();
-  result.error = removed > 0 ? left / removed : 0;
+  result.error = errorOf(weight - full, bias);
   // Removed rows stay: without the mask the model would be another.
   for (int64_t i = 0; i < site.width; ++i)
     if (!kept[i])

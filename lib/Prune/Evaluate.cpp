@@ -98,9 +98,10 @@ static double surprise(const Array &logits, int64_t row, int64_t width,
   return std::log(sum) + largest - elementAt(logits, row * width + target);
 }
 
-/// What a batch adds: one number a row, in parallel, summed in order.
-static Error addBatch(Runner &runner, const Batch &batch, const Array &logits,
-                      const Feed &feed, Perplexity &sum) {
+/// One number a row, in parallel, summed in order.
+Error twist::prune::addPerplexity(Runner &runner, const Feed &feed,
+                                  const Batch &batch, const Array &logits,
+                                  Perplexity &sum) {
   int64_t width = logits.dims.empty() ? 0 : logits.dims.back();
   if (width == 0 || logits.size() / width != batch.windows * batch.length)
     return createStringError("the logits are not one row a token");
@@ -128,6 +129,25 @@ static Error addBatch(Runner &runner, const Batch &batch, const Array &logits,
   for (double value : nats)
     sum.nats += value;
   sum.tokens += int64_t(targets.size());
+  if (!std::isfinite(sum.nats))
+    return createStringError("the logits of window " + Twine(batch.first) +
+                             " or of its batch are not finite");
+  return Error::success();
+}
+
+Error twist::prune::runAll(
+    Runner &runner, const Feed &feed,
+    function_ref<Error(Runner &, const Batch &, ArrayRef<Array>)> take) {
+  for (int64_t i = 0; i < feed.batches(); ++i) {
+    Expected<Batch> batch = feed.batch(i);
+    if (!batch)
+      return batch.takeError();
+    auto outputs = runner.run(batch->inputs);
+    if (!outputs)
+      return outputs.takeError();
+    if (Error error = take(runner, *batch, *outputs))
+      return error;
+  }
   return Error::success();
 }
 
@@ -142,24 +162,46 @@ twist::prune::measurePerplexity(Runner &runner, const Feed &feed,
   if (!logits)
     return logits.takeError();
   Perplexity sum;
-  for (int64_t i = 0; i < feed.batches(); ++i) {
-    Expected<Batch> batch = feed.batch(i);
-    if (!batch)
-      return batch.takeError();
-    auto outputs = runner.run(batch->inputs);
-    if (!outputs)
-      return outputs.takeError();
-    if (Error error = addBatch(runner, *batch, (*outputs)[*logits], feed, sum))
-      return error;
-    if (!std::isfinite(sum.nats))
-      return createStringError("the logits of window " +
-                               Twine(i * batch->windows) +
-                               " or of its batch are not finite");
-    progress(i + 1);
-  }
+  int64_t done = 0;
+  Error error = runAll(
+      runner, feed,
+      [&](Runner &, const Batch &batch, ArrayRef<Array> outputs) -> Error {
+        if (Error error =
+                addPerplexity(runner, feed, batch, outputs[*logits], sum))
+          return error;
+        progress(++done);
+        return Error::success();
+      });
+  if (error)
+    return std::move(error);
   if (sum.tokens == 0)
     return createStringError("windows of one token tell none");
   return sum;
+}
+
+Error twist::prune::addLikeness(const Array &left, const Array &right,
+                                StringRef name, Likeness &sum) {
+  if (left.dims != right.dims || left.dims.empty())
+    return createStringError("output '" + name +
+                             "' has another shape in the reference");
+  int64_t width = left.dims.back(), rows = width ? left.size() / width : 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    double product = 0, square = 0, other = 0;
+    for (int64_t k = row * width; k < (row + 1) * width; ++k) {
+      double x = elementAt(left, k), y = elementAt(right, k);
+      product += x * y;
+      square += x * x;
+      other += y * y;
+    }
+    double cosine = product / std::sqrt(square * other);
+    if (!std::isfinite(cosine))
+      return createStringError("output '" + name +
+                               "' has a vector that is zero or not finite");
+    sum.sum += cosine;
+    sum.least = std::min(sum.least, cosine);
+  }
+  sum.vectors += rows;
+  return Error::success();
 }
 
 Expected<Likeness>
@@ -175,7 +217,6 @@ twist::prune::measureLikeness(Runner &runner, Runner &reference,
   if (!theirs)
     return createStringError("the reference: " + toString(theirs.takeError()));
   Likeness result;
-  double sum = 0;
   for (int64_t i = 0; i < feed.batches(); ++i) {
     Expected<Batch> batch = feed.batch(i), other = referenceFeed.batch(i);
     if (!batch || !other)
@@ -183,29 +224,9 @@ twist::prune::measureLikeness(Runner &runner, Runner &reference,
     auto a = runner.run(batch->inputs), b = reference.run(other->inputs);
     if (!a || !b)
       return joinErrors(a.takeError(), b.takeError());
-    const Array &left = (*a)[*mine], &right = (*b)[*theirs];
-    if (left.dims != right.dims || left.dims.empty())
-      return createStringError("output '" + name +
-                               "' has another shape in the reference");
-    int64_t width = left.dims.back(), rows = width ? left.size() / width : 0;
-    for (int64_t row = 0; row < rows; ++row) {
-      double product = 0, square = 0, other = 0;
-      for (int64_t k = row * width; k < (row + 1) * width; ++k) {
-        double x = elementAt(left, k), y = elementAt(right, k);
-        product += x * y;
-        square += x * x;
-        other += y * y;
-      }
-      double cosine = product / std::sqrt(square * other);
-      if (!std::isfinite(cosine))
-        return createStringError("output '" + name +
-                                 "' has a vector that is zero or not finite");
-      sum += cosine;
-      result.least = std::min(result.least, cosine);
-    }
-    result.vectors += rows;
+    if (Error error = addLikeness((*a)[*mine], (*b)[*theirs], name, result))
+      return std::move(error);
     progress(i + 1);
   }
-  result.mean = sum / double(std::max<int64_t>(result.vectors, 1));
   return result;
 }

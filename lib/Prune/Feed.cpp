@@ -81,12 +81,11 @@ namespace twist::prune {
 /// Makes a feed, step by step.
 class FeedBuilder {
 public:
-  FeedBuilder(const twist_program *program, const FeedOptions &options)
-      : program(program), options(options) {}
+  FeedBuilder(ArrayRef<Port> ports, const FeedOptions &options)
+      : ports(ports), options(options) {}
   Expected<Feed> build();
 
 private:
-  Error describe();
   Error readRows(StringRef name, StringRef path);
   Error readIds(StringRef path);
   Error nameRoles();
@@ -95,28 +94,26 @@ private:
   Feed::Input *find(StringRef name);
   Feed::Input *idsInput();
 
-  const twist_program *program;
+  ArrayRef<Port> ports;
   const FeedOptions &options;
   Feed feed;
   std::vector<bool> known;
 };
 } // namespace twist::prune
 
-Error FeedBuilder::describe() {
+std::vector<Port> twist::prune::inputPorts(const twist_program *program) {
+  std::vector<Port> ports;
   for (size_t i = 0; i < twist_program_input_count(program); ++i) {
     const twist_tensor_info *info = twist_program_input(program, i);
-    Feed::Input input;
-    input.name = info->name;
-    input.type = static_cast<twist_type>(info->type);
-    input.role = Role::Empty;
+    Port &port = ports.emplace_back();
+    port.name = info->name;
+    port.type = static_cast<twist_type>(info->type);
     for (int d = 0; d < info->rank; ++d) {
-      input.dims.push_back(info->dims[d]);
-      input.symbols.push_back(info->dims[d] < 0 ? info->symbols[d] : "");
+      port.dims.push_back(info->dims[d]);
+      port.symbols.push_back(info->dims[d] < 0 ? info->symbols[d] : "");
     }
-    feed.inputs.push_back(std::move(input));
   }
-  known.resize(feed.inputs.size());
-  return Error::success();
+  return ports;
 }
 
 Feed::Input *FeedBuilder::find(StringRef name) {
@@ -297,7 +294,7 @@ Error FeedBuilder::setWindows() {
         feed.rowLength ? count / feed.rowLength : count / feed.length;
     feed.table = options.tables.lookup(input->name);
   }
-  bool isFixed = false;
+  bool isFixed = options.wholeBatches;
   for (const Feed::Input &in : feed.inputs)
     if (!in.dims.empty() && in.dims[0] > 0 && in.role != Role::Empty) {
       feed.batchSize = in.dims[0];
@@ -305,6 +302,8 @@ Error FeedBuilder::setWindows() {
     }
   if (options.samples > 0)
     feed.windowCount = std::min(feed.windowCount, options.samples);
+  if (options.wholeBatches && feed.windowCount > 0)
+    feed.batchSize = std::min(feed.batchSize, feed.windowCount);
   if (isFixed)
     feed.windowCount -= feed.windowCount % feed.batchSize;
   if (feed.windowCount < 1)
@@ -323,8 +322,9 @@ Expected<Feed> FeedBuilder::build() {
     feed.tokens_ = std::move(*tokenizer);
     feed.tokenizerHash = feed.tokens_->hash().str();
   }
-  if (Error error = describe())
-    return error;
+  for (const Port &port : ports)
+    feed.inputs.push_back({port});
+  known.resize(feed.inputs.size());
   for (StringRef data : options.data) {
     auto [name, path] = data.split('=');
     Error error = path.empty() ? readIds(data) : readRows(name, path);
@@ -340,9 +340,8 @@ Expected<Feed> FeedBuilder::build() {
   return std::move(feed);
 }
 
-Expected<Feed> Feed::create(const twist_program *program,
-                            const FeedOptions &options) {
-  return FeedBuilder(program, options).build();
+Expected<Feed> Feed::create(ArrayRef<Port> inputs, const FeedOptions &options) {
+  return FeedBuilder(inputs, options).build();
 }
 
 //===----------------------------------------------------------------------===//
@@ -375,7 +374,7 @@ Error Feed::fillIds(Batch &batch, int64_t first, Array &array) const {
 
 Expected<Batch> Feed::batch(int64_t index) const {
   Batch batch;
-  int64_t first = index * batchSize;
+  int64_t first = batch.first = index * batchSize;
   batch.windows = std::min(batchSize, windowCount - first);
   batch.length = length;
   auto is = [](StringRef symbol, StringRef name) {

@@ -111,7 +111,7 @@ def main(folder):
     np.save(data, ids)
     ticket = os.path.join(folder, "t.json")
     twist("ticket", path, "--kappa", 0.5, "-o", ticket)
-    for method in ("ls", "bias+gain"):
+    for method in ("gain", "bias", "bias+gain", "ls"):
         dense, cut = check(method, path, ids, data, ticket, folder)
         print(f"{method}: agrees with numpy; relative error of the logits {abs(dense - cut).mean() / abs(dense).mean():.3f}")
 

@@ -49,7 +49,7 @@ static llvm::Error compare(prune::Runner &runner, const prune::Feed &feed,
     return result.takeError();
   llvm::outs() << llvm::format("vectors    %lld\n"
                                "cosine     %.6f mean, %.6f least\n",
-                               (long long)result->vectors, result->mean,
+                               (long long)result->vectors, result->mean(),
                                result->least);
   return llvm::Error::success();
 }

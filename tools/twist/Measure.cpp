@@ -8,19 +8,22 @@
 #include "Measure.h"
 
 #include "twist/Pipeline/Load.h"
+#include "twist/Pipeline/Stages.h"
 #include "twist/Proof/Proof.h"
 
 #include "llvm/Support/Format.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
 using namespace twist;
 using namespace twist::tools;
 
-DataArguments::DataArguments(llvm::cl::OptionCategory &category)
+DataArguments::DataArguments(llvm::cl::OptionCategory &category, bool isNeeded)
     : data("data", llvm::cl::value_desc("FILE|INPUT=FILE.npy"),
            llvm::cl::desc("Text, a token file, ids as .npy; or arrays for "
                           "named inputs"),
-           llvm::cl::OneOrMore, llvm::cl::cat(category)),
+           llvm::cl::cat(category)),
       roles("input", llvm::cl::value_desc("INPUT=ids|ones|zeros|positions"),
             llvm::cl::desc("What an integer input is for, where that can't be "
                            "told"),
@@ -37,7 +40,10 @@ DataArguments::DataArguments(llvm::cl::OptionCategory &category)
               llvm::cl::desc("Windows at most; 0, the default: all"),
               llvm::cl::cat(category)),
       threads("threads", llvm::cl::init(0), llvm::cl::cat(category),
-              llvm::cl::desc("Threads; 0: one per processor")) {}
+              llvm::cl::desc("Threads; 0: one per processor")) {
+  if (isNeeded)
+    data.setNumOccurrencesFlag(llvm::cl::OneOrMore);
+}
 
 prune::FeedOptions DataArguments::options() const {
   prune::FeedOptions options;
@@ -48,6 +54,35 @@ prune::FeedOptions DataArguments::options() const {
   options.batch = std::max<int64_t>(batch, 1);
   options.samples = std::max<int64_t>(samples, 0);
   return options;
+}
+
+QualityArguments::QualityArguments(llvm::cl::OptionCategory &category,
+                                   StringRef correction)
+    : report("report", llvm::cl::value_desc("FILE|INPUT=FILE.npy"),
+             llvm::cl::desc("Data to judge by (default: those of --data)"),
+             llvm::cl::cat(category)),
+      output("output", llvm::cl::value_desc("NAME"),
+             llvm::cl::desc("The output to judge by (default: the logits, or "
+                            "the first)"),
+             llvm::cl::cat(category)),
+      method("correct", llvm::cl::value_desc("none|gain|bias|bias+gain|ls"),
+             llvm::cl::init(correction.str()), llvm::cl::cat(category),
+             llvm::cl::desc("What consumers become (twist correct)")) {}
+
+prune::FeedOptions QualityArguments::options(const DataArguments &data) const {
+  prune::FeedOptions options = data.options();
+  if (!report.empty())
+    options.data.assign(report.begin(), report.end());
+  return options;
+}
+
+std::optional<prune::CorrectionKind> QualityArguments::correction() const {
+  auto kind = prune::parseCorrection(method);
+  if (!kind)
+    fail(llvm::createStringError(
+        "--correct is none, gain, bias, bias+gain or ls, not '" + method +
+        "'"));
+  return kind;
 }
 
 std::optional<Executable> twist::tools::openExecutable(StringRef path,
@@ -72,6 +107,72 @@ std::optional<Executable> twist::tools::openExecutable(StringRef path,
     return std::nullopt;
   result.compiled.emplace(std::move(*compiled));
   return result;
+}
+
+std::optional<StagedData> twist::tools::stageForData(ModuleOp module,
+                                                     prune::FeedOptions options,
+                                                     int threads) {
+  options.tables = proof::lookupTables(module);
+  options.wholeBatches = true;
+  auto feed = prune::Feed::create(inputPorts(module), options);
+  if (!feed) {
+    fail(feed.takeError());
+    return std::nullopt;
+  }
+  llvm::outs() << feed->protocol();
+  llvm::outs().flush();
+  auto batch = feed->batch(0);
+  if (!batch) {
+    fail(batch.takeError());
+    return std::nullopt;
+  }
+  auto model = stageModel(module, *batch);
+  if (failed(model))
+    return std::nullopt;
+  llvm::outs() << llvm::format("memory     %.1f MB between layers\n",
+                               double(model->activationBytes(feed->batches())) /
+                                   1e6);
+  llvm::outs().flush();
+  return StagedData{std::move(*feed), std::move(*model), threads};
+}
+
+std::optional<prune::Feed>
+twist::tools::reportFeed(ModuleOp module, const StagedData &staged,
+                         prune::FeedOptions options) {
+  options.tables = proof::lookupTables(module);
+  options.wholeBatches = true;
+  options.context = staged.feed.context();
+  options.batch = staged.feed.batchOf();
+  auto feed = prune::Feed::create(inputPorts(module), options);
+  if (feed)
+    return std::move(*feed);
+  fail(feed.takeError());
+  return std::nullopt;
+}
+
+/// The weights first, since the ticket names them.
+llvm::Error twist::tools::writeCorrected(Ticket &ticket, StringRef method,
+                                         ArrayRef<prune::CorrectedSite> sites,
+                                         StringRef path) {
+  if (!sites.empty()) {
+    std::string weights = (path + ".safetensors").str();
+    auto hash = prune::writeCorrections(weights, sites);
+    if (!hash)
+      return hash.takeError();
+    ticket.correction = method.str();
+    ticket.weightsFile = llvm::sys::path::filename(weights).str();
+    ticket.weightsFileSHA256 = *hash;
+  }
+  return llvm::writeToOutput(path, [&](raw_ostream &os) -> llvm::Error {
+    writeTicket(ticket, os);
+    os.flush();
+    auto &file = static_cast<llvm::raw_fd_ostream &>(os);
+    std::error_code error = file.error();
+    file.clear_error();
+    return error ? llvm::createStringError(
+                       path + ": cannot be written: " + error.message())
+                 : llvm::Error::success();
+  });
 }
 
 void Progress::at(int64_t done) {

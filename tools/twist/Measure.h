@@ -9,7 +9,8 @@
 #define TWIST_TOOLS_TWIST_MEASURE_H
 
 #include "twist/Pipeline/Compile.h"
-#include "twist/Prune/Feed.h"
+#include "twist/Prune/Staged.h"
+#include "twist/Ticket/Ticket.h"
 
 #include "llvm/Support/CommandLine.h"
 
@@ -20,13 +21,26 @@ namespace twist::tools {
 
 /// --data, --tokenizer, --input, --context, --batch, --samples, --threads.
 struct DataArguments {
-  explicit DataArguments(llvm::cl::OptionCategory &category);
+  DataArguments(llvm::cl::OptionCategory &category, bool isNeeded = true);
   prune::FeedOptions options() const;
 
   llvm::cl::list<std::string> data, roles;
   llvm::cl::opt<std::string> tokenizer;
   llvm::cl::opt<int64_t> context, batch, samples;
   llvm::cl::opt<int> threads;
+};
+
+/// --report, --output, --correct: how well a cut model does.
+struct QualityArguments {
+  explicit QualityArguments(llvm::cl::OptionCategory &category,
+                            llvm::StringRef correction);
+  /// The data to report on: --report, or --data where it is not given.
+  prune::FeedOptions options(const DataArguments &data) const;
+  /// Prints what is wrong.
+  std::optional<prune::CorrectionKind> correction() const;
+
+  llvm::cl::list<std::string> report;
+  llvm::cl::opt<std::string> output, method;
 };
 
 /// A model that runs: compiled at once, or loaded.
@@ -45,6 +59,29 @@ struct Executable {
 /// are printed.
 std::optional<Executable> openExecutable(llvm::StringRef path,
                                          mlir::MLIRContext &context);
+
+/// A model in stages, and the data they are compiled for.
+struct StagedData {
+  prune::Feed feed;
+  prune::StagedModel model;
+  int threads = 0;
+};
+/// Reads the data and compiles `module`, which has axes, for them. Windows that
+/// fill no batch are dropped. Prints the protocol, the memory it takes, and
+/// errors.
+std::optional<StagedData> stageForData(mlir::ModuleOp module,
+                                       prune::FeedOptions options, int threads);
+
+/// The data to report on, for the staged model.
+std::optional<prune::Feed> reportFeed(mlir::ModuleOp module,
+                                      const StagedData &staged,
+                                      prune::FeedOptions options);
+
+/// The ticket, corrected by `method` if there are sites, beside its weights
+/// PATH.safetensors.
+llvm::Error writeCorrected(Ticket &ticket, llvm::StringRef method,
+                           llvm::ArrayRef<prune::CorrectedSite> sites,
+                           llvm::StringRef path);
 
 /// Prints to stderr how far a run is and how long it will take, a line a few
 /// seconds; nothing for what ends soon.

@@ -27,20 +27,10 @@ struct ExposedGates {
 };
 
 /// Sites of axes of `kinds` (empty: heads, KV groups, FFN units, channels; "*":
-/// all) in a module with axes and gates, which is left as it is; only the one
-/// whose key is `only`, if that is not empty. Reads all weights at the
-/// sites. Errors: no site; a gated dimension of unknown size.
+/// all) in a module with axes and gates, which is left as it is. Reads all
+/// weights at the sites. Errors: no site; a gated dimension of unknown size.
 mlir::FailureOr<ExposedGates> exposeGates(mlir::ModuleOp module,
-                                          llvm::ArrayRef<std::string> kinds,
-                                          llvm::StringRef only = "");
-
-/// The sites that the module's subnetwork takes features from, in graph order,
-/// without weights, and per site one entry a feature: whether it is kept.
-struct CutSite {
-  prune::Site site;
-  std::vector<char> kept;
-};
-mlir::FailureOr<std::vector<CutSite>> findCutSites(mlir::ModuleOp module);
+                                          llvm::ArrayRef<std::string> kinds);
 
 } // namespace twist
 

@@ -53,7 +53,8 @@ struct Site {
   std::vector<double> mean() const;
   /// Of one feature: E (x - mean)².
   double variance(int64_t feature) const;
-  /// The centred Gram matrix, [width, width], row-major.
+  /// The centred Gram matrix, [width, width], row-major; empty if there are no
+  /// products.
   std::vector<double> gram() const;
 };
 
@@ -73,9 +74,13 @@ struct Calibration {
   llvm::Error write(llvm::StringRef path) const;
 };
 
-/// Adds the outputs of one run, one a site, rows of `width` values. Values that
-/// are not finite are an error that names the site. The same bits for any
-/// number of threads.
+/// Adds rows of `width` values to a site's statistics. Values that are not
+/// finite are an error that names the site. The same bits for any number of
+/// threads.
+/// Without `withProducts` only count and mean.
+llvm::Error accumulate(Site &site, const Array &values, Runner &runner,
+                       int64_t batch, bool withProducts = true);
+/// Adds the outputs of one run, one a site.
 llvm::Error accumulate(Calibration &calibration, llvm::ArrayRef<Array> values,
                        Runner &runner);
 

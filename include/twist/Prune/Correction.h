@@ -22,6 +22,8 @@ namespace twist::prune {
 enum class CorrectionKind { None, Gain, Bias, BiasGain, LeastSquares };
 std::optional<CorrectionKind> parseCorrection(llvm::StringRef name);
 llvm::StringRef correctionName(CorrectionKind kind);
+/// Whether it takes the Gram matrix; bias takes the mean alone.
+bool needsProducts(CorrectionKind kind);
 
 /// What a site's consumer computes in place of W: rows of removed features are
 /// as they were. `bias` is added to its result.
@@ -32,8 +34,9 @@ struct CorrectedSite {
   std::vector<double> bias;   ///< [columns]
   double gain = 1;
   /// Of the variance that removal takes from the result, what is left: 0 is as
-  /// before the cut, 1 as without a correction of the mean's rest.
-  double error = 0;
+  /// before the cut, 1 as without a correction of the mean's rest. Without a
+  /// Gram matrix: not known.
+  std::optional<double> error;
 };
 
 /// `kept` has one entry a feature. Errors: a weight that is no matrix; for ls

@@ -41,6 +41,15 @@ enum class Role {
   Empty      ///< state of tokens before the first: there are none
 };
 
+/// An input as a program or a model declares it.
+struct Port {
+  std::string name;
+  twist_type type = TWIST_F32;
+  llvm::SmallVector<int64_t> dims;        ///< -1: open
+  llvm::SmallVector<std::string> symbols; ///< of open dimensions
+};
+std::vector<Port> inputPorts(const twist_program *program);
+
 struct FeedOptions {
   /// FILE: text, a token file or ids as .npy, [count] or [sequences, length];
   /// or INPUT=FILE.npy, whose first dimension counts samples.
@@ -55,12 +64,15 @@ struct FeedOptions {
   int64_t context = 0; ///< tokens a window; 0: the model's, or 128
   int64_t batch = 1;   ///< windows a run
   int64_t samples = 0; ///< windows at most; 0: all
+  /// Windows that fill no batch are dropped: all runs have one shape.
+  bool wholeBatches = false;
 };
 
 /// The inputs of one run. Tokens are those of the ids' windows, row by row,
 /// each with the token behind its last where there is one.
 struct Batch {
   std::vector<Array> inputs;
+  int64_t first = 0; ///< window
   int64_t windows = 0, length = 0;
   std::vector<std::vector<uint32_t>> tokens;
 };
@@ -69,12 +81,19 @@ struct Batch {
 /// ids beyond the model's table are an error, not a crash.
 class Feed {
 public:
-  static llvm::Expected<Feed> create(const twist_program *program,
+  static llvm::Expected<Feed> create(llvm::ArrayRef<Port> inputs,
                                      const FeedOptions &options);
+  static llvm::Expected<Feed> create(const twist_program *program,
+                                     const FeedOptions &options) {
+    return create(inputPorts(program), options);
+  }
 
   int64_t batches() const;
   int64_t windows() const { return windowCount; }
   int64_t context() const { return length; }
+  int64_t batchOf() const { return batchSize; } ///< windows a run
+  /// Rows of the table the token ids are looked up in; 0: not known.
+  int64_t vocabulary() const { return table; }
   /// Tokens in the data, those that no window holds included; 0: no tokens.
   uint64_t tokens() const { return tokenCount; }
   llvm::Expected<Batch> batch(int64_t index) const;
@@ -91,12 +110,8 @@ private:
   Feed() = default;
   llvm::Error fillIds(Batch &batch, int64_t first, Array &array) const;
 
-  struct Input {
-    std::string name;
-    twist_type type;
-    Role role;
-    llvm::SmallVector<int64_t> dims; ///< -1: open
-    llvm::SmallVector<std::string> symbols;
+  struct Input : Port {
+    Role role = Role::Empty;
     std::optional<Array> rows;
   };
   std::vector<Input> inputs;

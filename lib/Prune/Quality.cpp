@@ -1,0 +1,111 @@
+//===- Quality.cpp - One number for how good a model is -------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/Prune/Evaluate.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+#include <chrono>
+
+using namespace llvm;
+using namespace twist;
+using namespace twist::prune;
+
+std::vector<Port> twist::prune::outputPorts(const twist_program *program) {
+  std::vector<Port> ports;
+  for (size_t i = 0; i < twist_program_output_count(program); ++i) {
+    const twist_tensor_info *info = twist_program_output(program, i);
+    Port &port = ports.emplace_back();
+    port.name = info->name;
+    port.type = static_cast<twist_type>(info->type);
+    port.dims.assign(info->dims, info->dims + info->rank);
+  }
+  return ports;
+}
+
+Expected<QualityMeter> QualityMeter::create(ArrayRef<Port> outputs,
+                                            const Feed &feed,
+                                            StringRef output) {
+  auto isRead = [](const Port &port) {
+    return (port.type == TWIST_F32 || port.type == TWIST_F64) &&
+           !port.dims.empty();
+  };
+  auto tellsTokens = [&](const Port &port) {
+    return isRead(port) && feed.tokens() > 0 && feed.vocabulary() > 0 &&
+           port.dims.back() == feed.vocabulary() && port.dims.size() >= 2;
+  };
+  QualityMeter meter;
+  meter.feed = &feed;
+  auto found = llvm::find_if(outputs, [&](const Port &port) {
+    return output.empty() ? tellsTokens(port) : port.name == output;
+  });
+  if (found == outputs.end() && output.empty())
+    found = llvm::find_if(outputs, isRead);
+  if (found == outputs.end())
+    return createStringError(
+        output.empty() ? Twine("the model has no output of f32 or f64")
+                       : "the model has no output '" + output + "'");
+  if (!isRead(*found))
+    return createStringError("output '" + found->name + "' is not f32 or f64");
+  meter.name = found->name;
+  meter.perplexity = tellsTokens(*found);
+  return meter;
+}
+
+Expected<size_t> QualityMeter::find(ArrayRef<Port> outputs) const {
+  for (auto [i, port] : llvm::enumerate(outputs))
+    if (port.name == name)
+      return i;
+  return createStringError("the model has no output '" + name + "'");
+}
+
+Error QualityMeter::addDense(Runner &runner, const Batch &batch,
+                             const Array &output) {
+  if (!perplexity)
+    dense.push_back(output);
+  return add(runner, batch, output);
+}
+
+void QualityMeter::start() {
+  told = {};
+  likeness = {};
+  batches = 0;
+}
+
+Error QualityMeter::add(Runner &runner, const Batch &batch,
+                        const Array &output) {
+  if (perplexity)
+    return addPerplexity(runner, *feed, batch, output, told);
+  return addLikeness(output, dense[batches++], name, likeness);
+}
+
+double QualityMeter::value() const {
+  return perplexity ? told.perplexity() : likeness.mean();
+}
+
+Expected<std::vector<double>>
+twist::prune::timeInTurn(ArrayRef<Runner *> runners,
+                         ArrayRef<ArrayRef<Array>> inputs, int64_t repeat) {
+  std::vector<std::vector<double>> seconds(runners.size());
+  for (int64_t round = 0; round <= repeat; ++round)
+    for (auto [i, runner] : llvm::enumerate(runners)) {
+      auto start = std::chrono::steady_clock::now();
+      auto outputs = runner->run(inputs[i]);
+      if (!outputs)
+        return outputs.takeError();
+      std::chrono::duration<double> took =
+          std::chrono::steady_clock::now() - start;
+      if (round > 0)
+        seconds[i].push_back(took.count());
+    }
+  std::vector<double> medians;
+  for (std::vector<double> &list : seconds) {
+    llvm::sort(list);
+    medians.push_back(list[list.size() / 2]);
+  }
+  return medians;
+}
