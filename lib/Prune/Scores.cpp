@@ -73,6 +73,8 @@ public:
   /// What the removal of group `g` costs.
   double cost(int64_t g) const;
   void remove(int64_t g);
+  /// tr(Wᵀ H W)
+  double whole = 0;
 
 private:
   Matrix inverseOf(ArrayRef<int64_t> features) const;
@@ -128,6 +130,7 @@ Expected<Elimination> Elimination::create(const Use &use, int64_t group) {
   Eigen::Map<const RowMajor> weight(site.weight.data(), site.width,
                                     site.columns);
   result.squares = weight * weight.transpose();
+  result.whole = result.squares.cwiseProduct(h).sum();
   return result;
 }
 
@@ -199,21 +202,22 @@ void Elimination::compact() {
   groups.pop_back();
 }
 
-Expected<std::vector<double>>
-twist::prune::removalOrder(const Calibration &calibration, StringRef name,
-                           int64_t group) {
+Expected<Removal> twist::prune::removalOrder(const Calibration &calibration,
+                                             StringRef name, int64_t group) {
   auto uses = usesOf(calibration, name);
   if (!uses)
     return uses.takeError();
   std::vector<Elimination> sites;
+  double whole = 0, lost = 0;
   for (const Use &use : *uses) {
     auto site = Elimination::create(use, group);
     if (!site)
       return site.takeError();
+    whole += site->whole;
     sites.push_back(std::move(*site));
   }
   int64_t units = uses->front().axis->units, count = units / group;
-  std::vector<double> scores(units);
+  Removal result{std::vector<double>(units), std::vector<double>(count + 1)};
   std::vector<bool> gone(count);
   for (int64_t step = 0; step < count; ++step) {
     int64_t best = -1;
@@ -233,10 +237,12 @@ twist::prune::removalOrder(const Calibration &calibration, StringRef name,
       }
     }
     gone[best] = true;
-    std::fill_n(scores.begin() + best * group, group, double(step));
+    lost += least;
+    result.losses[count - step - 1] = whole > 0 ? lost / whole : 0;
+    std::fill_n(result.scores.begin() + best * group, group, double(step));
     if (step + 1 < count)
       for (Elimination &site : sites)
         site.remove(best);
   }
-  return scores;
+  return result;
 }

@@ -54,27 +54,58 @@ static bool isWanted(const AxisInfo &axis, const PolicyOptions &options) {
   return llvm::is_contained(options.kinds, axis.kind);
 }
 
+/// Groups that hold the fewest units that are to stay.
+static int64_t leastGroups(const PolicyRow &row, const PolicyOptions &options) {
+  int64_t units = std::clamp<int64_t>(options.minUnits, 0, row.axis.units);
+  return (units + row.group - 1) / row.group;
+}
+
+/// `roundTo` in groups; 1: any number will do.
+static int64_t stepOf(const PolicyRow &row, const PolicyOptions &options) {
+  return isFine(row.axis.kind)
+             ? std::lcm(row.group, options.roundTo) / row.group
+             : 1;
+}
+
 /// The kept groups: floor(kappa·k + 1/2), then to the nearest count that is a
 /// multiple of `roundTo` units, at least one unless none was to be kept.
 static int64_t keptGroups(PolicyRow &row, const PolicyOptions &options) {
   int64_t groups = row.axis.units / row.group;
-  int64_t kept = int64_t(std::floor(options.kappa * double(groups) + 0.5));
+  auto width = options.widths.find(row.axis.symbol);
+  int64_t kept =
+      width != options.widths.end()
+          ? width->second / row.group
+          : int64_t(std::floor(options.kappa * double(groups) + 0.5));
+  kept = std::max(kept, leastGroups(row, options));
   row.unrounded = kept * row.group;
-  int64_t step = std::lcm(row.group, options.roundTo) / row.group;
-  if (!isFine(row.axis.kind) || step == 1 || kept == 0 || kept == groups)
+  int64_t step = stepOf(row, options);
+  if (step == 1 || kept == 0 || kept == groups)
     return kept;
   int64_t rounded = std::max<int64_t>((2 * kept + step) / (2 * step), 1) * step;
+  if (rounded < leastGroups(row, options))
+    rounded += step;
   return std::min(rounded, groups);
+}
+
+std::vector<int64_t> twist::allowedGroups(const PolicyRow &row,
+                                          const PolicyOptions &options) {
+  int64_t groups = row.axis.units / row.group, step = stepOf(row, options);
+  std::vector<int64_t> allowed;
+  for (int64_t n = 0; n < groups && !row.pinned; n += step)
+    if (n >= leastGroups(row, options))
+      allowed.push_back(n);
+  allowed.push_back(groups);
+  return allowed;
 }
 
 /// The groups with the largest sums of scores; the earlier wins a tie.
 static FailureOr<std::vector<int64_t>>
 largest(const PolicyRow &row, int64_t count, const UnitScores &scores) {
-  FailureOr<std::vector<double>> units = scores(row);
+  FailureOr<AxisScores> units = scores(row);
   if (failed(units))
     return failure();
   std::vector<double> sums(row.axis.units / row.group);
-  for (auto [unit, score] : llvm::enumerate(*units))
+  for (auto [unit, score] : llvm::enumerate(units->units))
     sums[unit / row.group] += score;
   std::vector<int64_t> order(sums.size());
   std::iota(order.begin(), order.end(), int64_t(0));
@@ -108,6 +139,8 @@ static LogicalResult check(ArrayRef<AxisInfo> axes,
     return emitError(loc) << "kappa is not between 0 and 1";
   if (options.group < 1 || options.roundTo < 1)
     return emitError(loc) << "group and round-to are at least 1";
+  if (options.minUnits < 0)
+    return emitError(loc) << "the least number of units is at least 0";
   if (options.pinFirst < 0 || options.pinLast < 0)
     return emitError(loc) << "pinned layers are at least 0";
   for (StringRef kind : options.kinds)
@@ -119,14 +152,12 @@ static LogicalResult check(ArrayRef<AxisInfo> axes,
   return success();
 }
 
-FailureOr<Ticket> twist::makeTicket(ArrayRef<AxisInfo> axes,
-                                    const PolicyOptions &options,
-                                    const UnitScores &scores,
-                                    std::vector<PolicyRow> &rows,
-                                    Location loc) {
+FailureOr<std::vector<PolicyRow>> twist::planRows(ArrayRef<AxisInfo> axes,
+                                                  const PolicyOptions &options,
+                                                  Location loc) {
   if (failed(check(axes, options, loc)))
     return failure();
-  Ticket ticket;
+  std::vector<PolicyRow> rows;
   for (const AxisInfo &axis : axes) {
     if (!isWanted(axis, options))
       continue;
@@ -139,19 +170,32 @@ FailureOr<Ticket> twist::makeTicket(ArrayRef<AxisInfo> axes,
              << " units of axis '" << axis.name() << "'";
     row.pinned = axis.layersBefore < options.pinFirst ||
                  axis.layersAfter < options.pinLast;
-    int64_t count = axis.units / row.group;
-    row.unrounded = axis.units;
+    row.unrounded = row.kept = axis.units;
     if (!row.pinned)
-      count = keptGroups(row, options);
-    row.kept = count * row.group;
+      row.kept = keptGroups(row, options) * row.group;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
 
-    FailureOr<std::vector<int64_t>> keep = choose(row, count, options, scores);
+FailureOr<Ticket> twist::makeTicket(ArrayRef<AxisInfo> axes,
+                                    const PolicyOptions &options,
+                                    const UnitScores &scores,
+                                    std::vector<PolicyRow> &rows,
+                                    Location loc) {
+  FailureOr<std::vector<PolicyRow>> planned = planRows(axes, options, loc);
+  if (failed(planned))
+    return failure();
+  Ticket ticket;
+  for (const PolicyRow &row : *planned) {
+    FailureOr<std::vector<int64_t>> keep =
+        choose(row, row.kept / row.group, options, scores);
     if (failed(keep))
       return failure();
     llvm::sort(*keep);
     ticket.axes.push_back(
-        {axis.name(), axis.units, row.group, std::move(*keep)});
-    rows.push_back(std::move(row));
+        {row.axis.name(), row.axis.units, row.group, std::move(*keep)});
   }
+  llvm::append_range(rows, *planned);
   return ticket;
 }

@@ -32,11 +32,11 @@ struct PolicyTest : testing::Test {
 
   FailureOr<Ticket> make(const PolicyOptions &options) {
     rows.clear();
-    auto scores = [](const PolicyRow &row) -> FailureOr<std::vector<double>> {
+    auto scores = [](const PolicyRow &row) -> FailureOr<AxisScores> {
       std::vector<double> s(row.axis.units);
       for (int64_t u = 0; u < row.axis.units; ++u)
         s[u] = double((u * 7) % row.axis.units);
-      return s;
+      return AxisScores{s, {}};
     };
     return makeTicket(axes, options, scores, rows, UnknownLoc::get(&context));
   }
@@ -113,4 +113,34 @@ TEST_F(PolicyTest, Refusals) {
   options.kinds.clear();
   EXPECT_TRUE(failed(make(options)));
   EXPECT_EQ(message, "the model has no axis to cut");
+}
+
+TEST_F(PolicyTest, FewestUnitsAndWidths) {
+  PolicyOptions options;
+  options.policy = TicketPolicy::First;
+  options.kappa = 0;
+  options.minUnits = 20;
+  options.roundTo = 16;
+  ASSERT_TRUE(succeeded(make(options)));
+  EXPECT_EQ(rows[0].kept, 12); // an axis of fewer units stays whole
+  EXPECT_EQ(rows[1].kept, 32); // 20, and a multiple of 16
+  options.minUnits = options.kappa = 0;
+  options.widths["f0"] = 48;
+  ASSERT_TRUE(succeeded(make(options)));
+  EXPECT_EQ(rows[0].kept, 0);
+  EXPECT_EQ(rows[1].kept, 48);
+  EXPECT_EQ(rows[3].kept, 0);
+}
+
+TEST_F(PolicyTest, AllowedGroups) {
+  PolicyOptions options;
+  options.roundTo = 16;
+  options.group = 4;
+  options.minUnits = 40;
+  PolicyRow row{axes[1]};
+  row.group = 4;
+  EXPECT_EQ(allowedGroups(row, options),
+            (std::vector<int64_t>{12, 16, 20, 24, 25}));
+  row.pinned = true;
+  EXPECT_EQ(allowedGroups(row, options), (std::vector<int64_t>{25}));
 }

@@ -19,6 +19,15 @@ namespace twist::prune {
 llvm::Expected<std::vector<double>> fluctuations(const Calibration &calibration,
                                                  llvm::StringRef axis);
 
+/// What greedy removal of an axis's groups costs.
+struct Removal {
+  /// Per unit the place of its group in the order of removal.
+  std::vector<double> scores;
+  /// losses[n]: with n groups kept, the part of the sites' results that is gone
+  /// although the others make up for it: squared error over tr(Wᵀ H W).
+  std::vector<double> losses;
+};
+
 /// Structured SparseGPT (after Frantar and Alistarh, ICML 2023; OBS: Hassibi
 /// and Stork, 1992): groups of `group` neighbouring units are removed one by
 /// one, each time the one g whose removal costs least after the others have
@@ -27,9 +36,8 @@ llvm::Expected<std::vector<double>> fluctuations(const Calibration &calibration,
 /// its mean diagonal. The score of a unit is the place of its group in the
 /// order of removal. Errors: fewer samples than features; H singular; a weight
 /// that is no matrix.
-llvm::Expected<std::vector<double>> removalOrder(const Calibration &calibration,
-                                                 llvm::StringRef axis,
-                                                 int64_t group);
+llvm::Expected<Removal> removalOrder(const Calibration &calibration,
+                                     llvm::StringRef axis, int64_t group);
 
 } // namespace twist::prune
 

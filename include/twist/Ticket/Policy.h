@@ -10,6 +10,8 @@
 
 #include "twist/Ticket/Ticket.h"
 
+#include "llvm/ADT/StringMap.h"
+
 #include <functional>
 
 namespace twist {
@@ -32,6 +34,11 @@ struct PolicyOptions {
   int64_t group = 1;
   /// FFN units and channels are kept in multiples of this.
   int64_t roundTo = 1;
+  /// At least so many units of each axis stay, or all of them.
+  int64_t minUnits = 0;
+  /// Units to keep by an axis's symbol, in place of kappa: what a budget
+  /// bought.
+  llvm::StringMap<int64_t> widths;
   /// So many first and last axes of each kind stay whole, in each stack.
   int64_t pinFirst = 0, pinLast = 0;
   uint64_t seed = 0;
@@ -46,10 +53,29 @@ struct PolicyRow {
   bool pinned = false;
 };
 
-/// A score per unit of an axis, for the policies that need scores: the groups
-/// with the larger sums are kept. Asked only where some are removed.
+/// What a policy says of an axis.
+struct AxisScores {
+  /// Per unit: the groups with the larger sums are kept.
+  std::vector<double> units;
+  /// losses[n]: what is lost where n groups are kept, on one scale for all
+  /// axes; empty: to be made from the units' scores.
+  std::vector<double> losses;
+};
+
+/// For the policies that need scores. Asked only where some are removed.
 using UnitScores =
-    std::function<mlir::FailureOr<std::vector<double>>(const PolicyRow &)>;
+    std::function<mlir::FailureOr<AxisScores>(const PolicyRow &)>;
+
+/// The axes that the options name, with the units each keeps. Errors are
+/// diagnostics at `loc`.
+mlir::FailureOr<std::vector<PolicyRow>> planRows(llvm::ArrayRef<AxisInfo> axes,
+                                                 const PolicyOptions &options,
+                                                 mlir::Location loc);
+
+/// The numbers of groups that `minUnits`, `roundTo` and pins allow an axis to
+/// keep, ascending; the last is all.
+std::vector<int64_t> allowedGroups(const PolicyRow &row,
+                                   const PolicyOptions &options);
 
 /// Makes a ticket for `axes` (graph order). Axes of other kinds are not in it;
 /// pinned ones are, whole. Of k groups floor(kappa·k + 1/2) are kept. `rows`
