@@ -7,6 +7,10 @@
 
 #include "Commands.h"
 #include "Context.h"
+#include "Measure.h"
+
+#include "twist/Pipeline/Choice.h"
+#include "twist/Pipeline/Model.h"
 
 #include "twist/Runtime/Tools.h"
 #include "twist/Runtime/twist.h"
@@ -24,6 +28,7 @@
 
 namespace cl = llvm::cl;
 using llvm::StringRef;
+using namespace twist::tools;
 
 namespace {
 struct Deleter {
@@ -226,24 +231,82 @@ static void printJSON(const Times &times, int threads, unsigned repeat,
                << "\n";
 }
 
+//===----------------------------------------------------------------------===//
+// Tables
+//===----------------------------------------------------------------------===//
+
+static int fillTable(StringRef model, StringRef path,
+                     const twist::PolicyOptions &options,
+                     llvm::ArrayRef<std::pair<std::string, int64_t>> dims,
+                     const std::vector<std::string> &state, int threads,
+                     int64_t widths, unsigned repeat) {
+  ToolContext context;
+  twist::LoadOptions load;
+  load.hashes = true;
+  load.state.assign(state.begin(), state.end());
+  auto module = twist::loadModelWithAxes(model, &context, load);
+  if (failed(module))
+    return 1;
+  llvm::outs() << llvm::format("%-10s %6s %8s %12s\n", "kind", "axes", "width",
+                               "ms/run");
+  auto tell = [](StringRef kind, int64_t axes, int64_t width, double seconds) {
+    llvm::outs() << llvm::format("%-10s %6lld %8lld %12.3f\n",
+                                 kind.str().c_str(), (long long)axes,
+                                 (long long)width, 1e3 * seconds);
+    llvm::outs().flush();
+  };
+  auto table = twist::measureLatency(
+      **module, options, dims, state, threads, std::max<int64_t>(widths, 1),
+      std::max(repeat, 1u), tell,
+      mlir::FileLineColLoc::get(&context, model, 0, 0));
+  if (failed(table))
+    return 1;
+  llvm::outs() << llvm::format("dense %.3f ms on ", 1e3 * table->denseSeconds)
+               << table->machine << ", " << table->threads << " threads\n";
+  if (llvm::Error error = table->write(path))
+    return fail(std::move(error));
+  return 0;
+}
+
 int twist::tools::benchMain(int argc, char **argv) {
   cl::OptionCategory category("Options of twist bench");
-  cl::opt<std::string> name(cl::Positional, cl::Required, cl::desc("NAME"),
-                            cl::cat(category));
+  cl::opt<std::string> name(cl::Positional, cl::Required,
+                            cl::desc("NAME|MODEL.onnx"), cl::cat(category));
   DimOption dims(category);
   cl::opt<int> threads("threads", cl::init(0), cl::cat(category),
                        cl::desc("Threads; 0: one per processor"));
   cl::opt<unsigned> repeat("repeat", cl::init(30), cl::cat(category),
                            cl::desc("Runs to take the median of"));
   cl::opt<bool> json("json", cl::desc("Print JSON"), cl::cat(category));
+  cl::opt<std::string> table(
+      "latency-table", cl::value_desc("TABLE.json"), cl::cat(category),
+      cl::desc("Measure what widths of a MODEL.onnx's axes save on this "
+               "machine, for twist ticket --budget latency"));
+  cl::opt<int64_t> widths("widths", cl::init(8), cl::cat(category),
+                          cl::desc("Widths an axis, below the whole"));
+  cl::opt<int64_t> roundTo(
+      "round-to", cl::init(1), cl::cat(category),
+      cl::desc("FFN units and channels in multiples of this"));
+  cl::list<std::string> kinds("axes", cl::CommaSeparated,
+                              cl::value_desc("KINDS"), cl::cat(category),
+                              cl::desc("Kinds to measure"));
+  StateOption state(category);
   cl::opt<bool> profile("profile", cl::desc("Time of each launch"),
                         cl::cat(category));
   cl::HideUnrelatedOptions(category);
-  cl::ParseCommandLineOptions(argc, argv, "Times a compiled program\n");
+  cl::ParseCommandLineOptions(
+      argc, argv, "Times a compiled program, or widths of a model\n");
 
   std::vector<std::pair<std::string, int64_t>> given;
   if (!dims.parse(given))
     return 1;
+  if (!table.empty()) {
+    PolicyOptions options;
+    options.roundTo = roundTo;
+    options.kinds.assign(kinds.begin(), kinds.end());
+    return fillTable(name, table, options, given, {state.begin(), state.end()},
+                     threads, widths, repeat);
+  }
   llvm::StringMap<int64_t> sizes;
   sizes.insert(given.begin(), given.end());
   twist_error error;

@@ -1,4 +1,4 @@
-//===- Commands.h - The subcommands of twist --------------------------------===//
+//===- Commands.h - The subcommands of twist --------------------*- C++ -*-===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -29,6 +29,7 @@ int evalMain(int argc, char **argv);
 int calibrateMain(int argc, char **argv);
 int correctMain(int argc, char **argv);
 int stepMain(int argc, char **argv);
+int pruneMain(int argc, char **argv);
 
 } // namespace twist::tools
 

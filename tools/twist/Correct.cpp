@@ -86,6 +86,6 @@ int twist::tools::correctMain(int argc, char **argv) {
     corrected = std::move(*sites);
     ticket->provenance["correction_data"] = staged->feed.protocol();
   }
-  llvm::Error error = writeCorrected(*ticket, method, corrected, output);
-  return error ? fail(std::move(error)) : 0;
+  return failed(
+      writeCorrected(*ticket, method, corrected, output, (**module).getLoc()));
 }

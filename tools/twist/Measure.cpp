@@ -10,6 +10,7 @@
 #include "twist/Pipeline/Load.h"
 #include "twist/Pipeline/Stages.h"
 #include "twist/Proof/Proof.h"
+#include "twist/Target/Object/Object.h"
 
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
@@ -151,28 +152,24 @@ twist::tools::reportFeed(ModuleOp module, const StagedData &staged,
 }
 
 /// The weights first, since the ticket names them.
-llvm::Error twist::tools::writeCorrected(Ticket &ticket, StringRef method,
-                                         ArrayRef<prune::CorrectedSite> sites,
-                                         StringRef path) {
+LogicalResult twist::tools::writeCorrected(Ticket &ticket, StringRef method,
+                                           ArrayRef<prune::CorrectedSite> sites,
+                                           StringRef path, Location loc) {
   if (!sites.empty()) {
     std::string weights = (path + ".safetensors").str();
     auto hash = prune::writeCorrections(weights, sites);
     if (!hash)
-      return hash.takeError();
+      return emitError(loc) << toString(hash.takeError());
     ticket.correction = method.str();
     ticket.weightsFile = llvm::sys::path::filename(weights).str();
     ticket.weightsFileSHA256 = *hash;
   }
-  return llvm::writeToOutput(path, [&](raw_ostream &os) -> llvm::Error {
-    writeTicket(ticket, os);
-    os.flush();
-    auto &file = static_cast<llvm::raw_fd_ostream &>(os);
-    std::error_code error = file.error();
-    file.clear_error();
-    return error ? llvm::createStringError(
-                       path + ": cannot be written: " + error.message())
-                 : llvm::Error::success();
-  });
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  writeTicket(ticket, os);
+  FailureOr<object::OutputFile> file = object::OutputFile::create(path, loc);
+  return success(succeeded(file) && succeeded(file->write(text)) &&
+                 succeeded(file->keep()));
 }
 
 void Progress::at(int64_t done) {

@@ -79,9 +79,9 @@ std::optional<prune::Feed> reportFeed(mlir::ModuleOp module,
 
 /// The ticket, corrected by `method` if there are sites, beside its weights
 /// PATH.safetensors.
-llvm::Error writeCorrected(Ticket &ticket, llvm::StringRef method,
-                           llvm::ArrayRef<prune::CorrectedSite> sites,
-                           llvm::StringRef path);
+mlir::LogicalResult writeCorrected(Ticket &ticket, llvm::StringRef method,
+                                   llvm::ArrayRef<prune::CorrectedSite> sites,
+                                   llvm::StringRef path, mlir::Location loc);
 
 /// Prints to stderr how far a run is and how long it will take, a line a few
 /// seconds; nothing for what ends soon.

@@ -7,47 +7,21 @@
 
 #include "Commands.h"
 #include "Context.h"
+#include "Measure.h"
+#include "PolicyArguments.h"
 
 #include "twist/Dialect/Twist/Transforms/Fingerprint.h"
 #include "twist/Pipeline/Model.h"
-#include "twist/Prune/Scores.h"
-#include "twist/Target/Object/Object.h"
-#include "twist/Ticket/Policy.h"
+#include "twist/Pipeline/Stages.h"
 
-#include "mlir/IR/MLIRContext.h"
-#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
+
+#include <cmath>
 
 using namespace mlir;
 using namespace twist;
+using namespace twist::tools;
 namespace cl = llvm::cl;
-
-/// "2,2": so many first and last layers.
-static bool parsePins(StringRef text, PolicyOptions &options) {
-  if (text.empty())
-    return true;
-  auto [first, last] = text.split(',');
-  return !first.getAsInteger(10, options.pinFirst) &&
-         !last.getAsInteger(10, options.pinLast);
-}
-
-static void printRows(ArrayRef<PolicyRow> rows, const PolicyOptions &options) {
-  llvm::outs() << llvm::format("%-12s %8s %8s %6s  %s\n", "axis", "units",
-                               "kept", "group", "name");
-  for (const PolicyRow &row : rows) {
-    std::string axis = row.axis.kind + "." + std::to_string(row.axis.index);
-    llvm::outs() << llvm::format("%-12s %8lld %8lld %6lld  ", axis.c_str(),
-                                 (long long)row.axis.units, (long long)row.kept,
-                                 (long long)row.group)
-                 << row.axis.name();
-    if (row.pinned)
-      llvm::outs() << "  (pinned)";
-    if (row.kept != row.unrounded)
-      llvm::outs() << "  (" << row.unrounded << " rounded to a multiple of "
-                   << options.roundTo << ")";
-    llvm::outs() << "\n";
-  }
-}
 
 /// A finished calibration of this very model.
 static FailureOr<prune::Calibration> readCalibration(ModuleOp module,
@@ -72,45 +46,89 @@ static FailureOr<prune::Calibration> readCalibration(ModuleOp module,
   return std::move(*read);
 }
 
-static FailureOr<UnitScores> scoresFor(ModuleOp module, TicketPolicy policy,
-                                       ArrayRef<std::string> state,
-                                       StringRef calibrated, Location loc) {
-  using Scores = FailureOr<std::vector<double>>;
-  if (!needsCalibration(policy) && !calibrated.empty())
+/// The calibration a policy needs; null where it needs none.
+static FailureOr<std::shared_ptr<const prune::Calibration>>
+calibrationFor(ModuleOp module, TicketPolicy policy, StringRef path,
+               Location loc) {
+  using Shared = std::shared_ptr<const prune::Calibration>;
+  if (!needsCalibration(policy) && !path.empty())
     return emitError(loc) << "the policy " << policyName(policy)
                           << " takes no --calibration";
-  if (policy == TicketPolicy::Magnitude) {
-    auto scores = unitMagnitudes(module, state);
-    if (failed(scores))
-      return failure();
-    return UnitScores([all = std::move(*scores)](const PolicyRow &row) {
-      return Scores(all.lookup(row.axis.symbol));
-    });
-  }
   if (!needsCalibration(policy))
-    return UnitScores();
-  auto read = readCalibration(module, policy, calibrated, loc);
+    return Shared();
+  auto read = readCalibration(module, policy, path, loc);
   if (failed(read))
     return failure();
-  auto calibration = std::make_shared<prune::Calibration>(std::move(*read));
-  return UnitScores([=](const PolicyRow &row) -> Scores {
-    auto scores =
-        policy == TicketPolicy::Flap
-            ? prune::fluctuations(*calibration, row.axis.name())
-            : prune::removalOrder(*calibration, row.axis.name(), row.group);
-    if (!scores)
-      return emitError(loc) << toString(scores.takeError());
-    return std::move(*scores);
-  });
+  return Shared(std::make_shared<prune::Calibration>(std::move(*read)));
 }
 
-static LogicalResult write(const Ticket &ticket, StringRef path, Location loc) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  writeTicket(ticket, os);
-  FailureOr<object::OutputFile> file = object::OutputFile::create(path, loc);
-  return success(succeeded(file) && succeeded(file->write(text)) &&
-                 succeeded(file->keep()));
+//===----------------------------------------------------------------------===//
+// The best of several
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Found {
+  Ticket ticket;
+  std::vector<PolicyRow> rows;
+  prune::TicketMeter::Result result;
+};
+} // namespace
+
+static void printQualities(ArrayRef<double> values, uint64_t best,
+                           const prune::TicketMeter &meter,
+                           const PolicyOptions &options) {
+  double mean = 0, square = 0, count = double(values.size());
+  for (double value : values)
+    mean += value / count;
+  for (double value : values)
+    square += (value - mean) * (value - mean);
+  double sd = values.size() > 1 ? std::sqrt(square / (count - 1)) : 0;
+  llvm::outs() << "quality    " << meter.quality().measure() << " of output '"
+               << meter.quality().output()
+               << llvm::format("', dense %.6g\n", meter.dense())
+               << llvm::format("tickets    %zu: mean %.6g, sd %.6g, min %.6g, "
+                               "max %.6g\n",
+                               values.size(), mean, sd,
+                               *llvm::min_element(values),
+                               *llvm::max_element(values));
+  if (options.policy == TicketPolicy::Random)
+    llvm::outs() << "best       seed " << best << "\n";
+}
+
+/// Makes and measures `count` tickets with seeds in a row.
+static llvm::Expected<Found> search(ChoiceContext &context, Choice choice,
+                                    int64_t count, const StagedData &staged,
+                                    const prune::Feed &report, StringRef output,
+                                    prune::CorrectionKind kind) {
+  auto meter = prune::TicketMeter::create(staged.model, staged.feed, report,
+                                          output, staged.threads);
+  if (!meter)
+    return meter.takeError();
+  std::optional<Found> best;
+  std::vector<double> values;
+  uint64_t first = choice.options.seed, bestSeed = first;
+  Progress progress("search", count);
+  for (int64_t i = 0; i < count; ++i) {
+    choice.options.seed = first + uint64_t(i);
+    Found found;
+    FailureOr<Ticket> ticket = choose(context, choice, found.rows);
+    if (failed(ticket))
+      return llvm::createStringError("no ticket could be made");
+    found.ticket = std::move(*ticket);
+    auto result = meter->measure(keptUnits(found.ticket), kind);
+    if (!result)
+      return result.takeError();
+    found.result = std::move(*result);
+    values.push_back(found.result.quality);
+    if (!best ||
+        meter->quality().isBetter(found.result.quality, best->result.quality)) {
+      best = std::move(found);
+      bestSeed = choice.options.seed;
+    }
+    progress.at(i + 1);
+  }
+  printQualities(values, bestSeed, *meter, choice.options);
+  return std::move(*best);
 }
 
 int twist::tools::ticketMain(int argc, char **argv) {
@@ -120,84 +138,82 @@ int twist::tools::ticketMain(int argc, char **argv) {
   cl::opt<std::string> output("o", cl::Required, cl::value_desc("T.json"),
                               cl::desc("The ticket to write"),
                               cl::cat(category));
-  cl::opt<double> kappa("kappa", cl::init(0.5), cl::cat(category),
-                        cl::desc("Kept fraction of each axis (default 0.5)"));
-  cl::opt<TicketPolicy> policy(
-      "policy", cl::desc("Which units are kept"), cl::cat(category),
-      cl::init(TicketPolicy::Random),
-      cl::values(clEnumValN(TicketPolicy::Random, "random",
-                            "drawn by --seed, layer by layer (default)"),
-                 clEnumValN(TicketPolicy::Magnitude, "magnitude",
-                            "those with the largest weights"),
-                 clEnumValN(TicketPolicy::First, "first", "the first ones"),
-                 clEnumValN(TicketPolicy::Flap, "flap",
-                            "those whose values vary most, times the norms of "
-                            "their weights (FLAP)"),
-                 clEnumValN(TicketPolicy::Obs, "obs",
-                            "the others removed one by one, each time the "
-                            "cheapest (structured SparseGPT)")));
+  PolicyArguments policy(category, TicketPolicy::Random);
   cl::opt<std::string> calibrated(
       "calibration", cl::value_desc("CAL"), cl::cat(category),
       cl::desc("What twist calibrate wrote, for flap and obs"));
-  cl::list<std::string> kinds(
-      "axes", cl::CommaSeparated, cl::value_desc("KINDS"), cl::cat(category),
-      cl::desc("Kinds to cut (default: heads or KV groups, FFN units, "
-               "channels)"));
-  cl::opt<int64_t> group("group", cl::init(1), cl::cat(category),
-                         cl::desc("FFN units and channels a group"));
-  cl::opt<int64_t> roundTo(
-      "round-to", cl::init(1), cl::cat(category),
-      cl::desc("Keep FFN units and channels in multiples of this"));
-  cl::opt<std::string> pins(
-      "pin-layers", cl::value_desc("FIRST,LAST"), cl::cat(category),
-      cl::desc("Leave so many layers at each end whole, of "
-               "encoder and decoder each"));
-  cl::opt<uint64_t> seed("seed", cl::init(0), cl::cat(category),
-                         cl::desc("Seed of the policy random (default 0)"));
+  cl::opt<int64_t> count(
+      "search", cl::init(0), cl::value_desc("N"), cl::cat(category),
+      cl::desc("Make N random tickets, measure each on --data, keep the best; "
+               "1 measures a ticket of any policy"));
+  DataArguments data(category, /*isNeeded=*/false);
+  QualityArguments quality(category, "none");
   StateOption state(category);
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv, "Makes a ticket for a model\n");
-
-  PolicyOptions options;
-  options.policy = policy;
-  options.kappa = kappa;
-  options.kinds.assign(kinds.begin(), kinds.end());
-  options.group = group;
-  options.roundTo = roundTo;
-  options.seed = seed;
-  if (!parsePins(pins, options)) {
-    llvm::errs() << "error: --pin-layers is not FIRST,LAST: '" << pins << "'\n";
+  std::optional<Choice> choice = policy.parse();
+  auto kind = quality.correction();
+  if (!choice || !kind)
     return 1;
-  }
+  if (count < 0 || (count > 0) != !data.data.empty())
+    return fail(
+        llvm::createStringError("--search N and --data FILE go together: "
+                                "tickets are measured on data"));
+  if (count == 0 && *kind != prune::CorrectionKind::None)
+    return fail(llvm::createStringError("--correct needs --search and --data"));
+  if (count > 1 && choice->options.policy != TicketPolicy::Random)
+    return fail(llvm::createStringError(
+        "--search draws random tickets; those of another policy are all the "
+        "same"));
 
-  ToolContext context;
+  ToolContext mlirContext;
   LoadOptions load;
   load.hashes = true;
   load.state.assign(state.begin(), state.end());
-  FailureOr<OwningOpRef<ModuleOp>> module =
-      loadModelWithAxes(model, &context, load);
+  auto module = loadModelWithAxes(model, &mlirContext, load);
   if (failed(module))
     return 1;
-
-  Location loc = FileLineColLoc::get(&context, model, 0, 0);
-  FailureOr<UnitScores> scores =
-      scoresFor(**module, policy, load.state, calibrated, loc);
+  ChoiceContext context{**module,
+                        model,
+                        {state.begin(), state.end()},
+                        {policy.dims.begin(), policy.dims.end()},
+                        {},
+                        FileLineColLoc::get(&mlirContext, model, 0, 0)};
+  auto calibration =
+      calibrationFor(**module, choice->options.policy, calibrated, context.loc);
+  if (failed(calibration))
+    return 1;
+  auto scores = unitScores(**module, choice->options.policy, context.state,
+                           *calibration, context.loc);
   if (failed(scores))
     return 1;
-  std::vector<AxisInfo> found = axes::axesOf(**module);
-  if (!pins.empty() && failed(axes::countLayers(**module, found)))
+  context.scores = std::move(*scores);
+  if (count == 0) {
+    std::vector<PolicyRow> rows;
+    FailureOr<Ticket> ticket = choose(context, *choice, rows);
+    if (failed(ticket))
+      return 1;
+    if (failed(writeCorrected(*ticket, "none", {}, output, context.loc)))
+      return 1;
+    printRows(rows, choice->options);
+    return 0;
+  }
+  auto staged = stageForData(**module, data.options(), data.threads);
+  if (!staged)
     return 1;
-  std::vector<PolicyRow> rows;
-  FailureOr<Ticket> ticket = makeTicket(found, options, *scores, rows, loc);
-  if (failed(ticket))
+  auto report = reportFeed(**module, *staged, quality.options(data));
+  if (!report)
     return 1;
-  axes::stampModel(**module, *ticket);
-  ticket->provenance = llvm::json::Object{{"made_by", "twist ticket"},
-                                          {"policy", policyName(policy)},
-                                          {"kappa", double(kappa)},
-                                          {"seed", int64_t(seed)}};
-  if (failed(write(*ticket, output, loc)))
+  if (!quality.report.empty())
+    llvm::outs() << "measured on\n" << report->protocol();
+  auto found =
+      search(context, *choice, count, *staged, *report, quality.output, *kind);
+  if (!found)
+    return fail(found.takeError());
+  found->ticket.provenance["quality"] = found->result.quality;
+  if (failed(writeCorrected(found->ticket, quality.method,
+                            found->result.corrected, output, context.loc)))
     return 1;
-  printRows(rows, options);
+  printRows(found->rows, choice->options);
   return 0;
 }

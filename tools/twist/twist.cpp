@@ -39,7 +39,8 @@ static constexpr Command commands[] = {
     {"correct", correctMain, "let what a ticket keeps make up for the rest"},
     {"step", stepMain, "run a language model's training step on token ids"},
     {"train", trainMain, "train subnetworks in parallel (TwIST)"},
-    {"bench", benchMain, "time a compiled program"},
+    {"prune", pruneMain, "calibrate, choose, correct and slice in one go"},
+    {"bench", benchMain, "time a compiled program, or widths of a model"},
 };
 
 static void printUsage(llvm::raw_ostream &os) {

@@ -1,0 +1,171 @@
+"""twist prune, budgets, latency tables and --search: check_prune.py FOLDER"""
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from twist_tools.models import gpt2
+from twist_tools.models.graph import save
+
+LENGTH, VOCAB = 16, 61
+CONFIG = gpt2.Config(layers=2, dim=32, heads=4, vocab=VOCAB)
+
+
+def run(*arguments):
+    return subprocess.run(["twist", *map(str, arguments)], capture_output=True, text=True)
+
+
+def twist(*arguments):
+    done = run(*arguments)
+    assert done.returncode == 0, f"{arguments}: {done.stderr}"
+    return done.stdout
+
+
+def refused(message, *arguments):
+    done = run(*arguments)
+    assert done.returncode == 1 and re.search(message, done.stderr), f"{arguments}: {done.returncode} {done.stderr}"
+
+
+def elements(path):
+    return sum(int(np.prod(t.dims)) for t in onnx.load(path).graph.initializer if t.data_type == 1)
+
+
+def perplexity(model, ids):
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    logits = session.run(["logits"], {"input_ids": ids})[0].astype(np.float64)[:, :-1]
+    logits -= logits.max(-1, keepdims=True)
+    logp = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    return np.exp(-np.take_along_axis(logp, ids[:, 1:, None], -1).mean())
+
+
+def check_prune(model, data, report, ids, folder):
+    small, ticket, again = (os.path.join(folder, n) for n in ("small.onnx", "t.json", "again.onnx"))
+    out = twist("prune", model, "--data", data, "--report", report, "--batch", 4, "-o", small, "--ticket", ticket)
+    assert out.count("holds") >= 4 and "FAILS" not in out, out
+    rows = {m[1]: (int(m[2]), int(m[3]), float(m[4]), float(m[5])) for m in re.finditer(
+        r"^(dense|kappa [\d.]+) +(\d+) +(\d+) +([\d.]+) +([\d.]+)", out, re.M)}
+    assert list(rows) == ["dense", "kappa 0.5", "kappa 0.625", "kappa 0.375"], out
+    for name, path in (("dense", model), ("kappa 0.5", small)):
+        want = perplexity(path, ids)
+        assert abs(rows[name][3] / want - 1) < 1e-4, (name, want, out)
+        assert rows[name][2] > 0
+    sizes = [rows[k][0] for k in ("kappa 0.375", "kappa 0.5", "kappa 0.625", "dense")]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+    # The parts one by one make the same model.
+    twist("slice", model, "--ticket", ticket, "-o", again)
+    assert abs(perplexity(again, ids) / perplexity(small, ids) - 1) < 1e-6
+    mask = json.load(open(ticket))
+    assert mask["correction"]["kind"] == "ls"
+    cal, separate = os.path.join(folder, "m.cal"), os.path.join(folder, "separate.json")
+    twist("calibrate", model, "--data", data, "--batch", 4, "-o", cal)
+    twist("ticket", model, "--policy", "obs", "--calibration", cal, "--kappa", .5, "-o", separate)
+    assert json.load(open(separate))["axes"] == mask["axes"]
+    print("prune: quality and sizes as measured by others; the parts one by one give the same")
+
+
+def curve(removed, count):
+    return (removed / count)**2
+
+
+def check_budget(model, folder):
+    """Parameters, policy random: the choice against all combinations of widths."""
+    ticket, small = os.path.join(folder, "b.json"), os.path.join(folder, "b.onnx")
+    dense = elements(model)
+    out = twist("ticket", model, "--budget", "parameters=.8", "--round-to", 32, "--min-units", 1, "-o", ticket)
+    axes = json.load(open(ticket))["axes"]
+    twist("slice", model, "--ticket", ticket, "-o", small)
+    assert elements(small) <= .8 * dense, (elements(small), dense)
+    kept = int(re.search(r"kept (\d+)", out)[1])
+    assert kept == elements(small), (kept, elements(small))
+    loss = float(re.search(r"loss ([\d.e-]+), the least", out)[1])
+    head, ffn, dim = 4 * CONFIG.dim * CONFIG.dim + 3 * CONFIG.dim, 2 * CONFIG.dim * 128 + 128, 0
+    best = min(
+        sum(curve(4 - h, 4) for h in (a, b)) + sum(curve(128 - f, 128) for f in (c, d))
+        for a in range(1, 5) for b in range(1, 5) for c in range(32, 129, 32) for d in range(32, 129, 32)
+        if dense - head * (8 - a - b) / 4 - ffn * (256 - c - d) / 128 <= .8 * dense)
+    assert abs(loss - best) < 1e-6, (loss, best, out)
+    mine = sum(curve(a["units"] // a["group"] - len(a["keep"]), a["units"] // a["group"]) for a in axes.values())
+    assert abs(mine - best) < 1e-6, (mine, best)
+    pinned = twist("ticket", model, "--budget", "flops=.9", "--pin-layers", "1,0", "--dim", f"batch=1,sequence={LENGTH}",
+                   "-o", ticket)
+    axes = list(json.load(open(ticket))["axes"].values())
+    assert all(len(a["keep"]) == a["units"] for a in axes[:2]) and any(len(a["keep"]) < a["units"] for a in axes[2:])
+    allowed, flops = re.search(r"budget +(\d+) of (\d+) flops", pinned).groups()
+    assert int(re.search(r"kept (\d+)", pinned)[1]) <= int(allowed) <= .9 * int(flops)
+    refused("the least widths take", "ticket", model, "--budget", "parameters=.01", "-o", ticket)
+    refused("--budget is parameters=X", "ticket", model, "--budget", "bytes=.5", "-o", ticket)
+    refused("exclude each other", "ticket", model, "--budget", "flops=.5", "--kappa", .5, "-o", ticket)
+    print("budget: the best of all combinations, and kept")
+
+
+def check_latency(model, other, folder):
+    table, ticket = os.path.join(folder, "table.json"), os.path.join(folder, "l.json")
+    twist("bench", model, "--latency-table", table, "--dim", f"batch=1,sequence={LENGTH}", "--widths", 2, "--repeat", 3,
+          "--threads", 1)
+    text = json.load(open(table))
+    assert len(text["axes"]) == 4 and all(len(a["widths"]) == 2 for a in text["axes"]), text
+    # What is saved follows widths in this one, whatever the clock said.
+    for axis in text["axes"]:
+        axis["saved"] = [.2 * text["dense_seconds"] * (1 - w / axis["units"]) for w in axis["widths"]]
+    json.dump(text, open(table, "w"))
+    out = twist("ticket", model, "--budget", "latency=.75", "--latency", table, "-o", ticket)
+    assert "by the table" in out, out
+    for mask in json.load(open(ticket))["axes"].values():
+        assert len(mask["keep"]) in (0, mask["units"] // 2, mask["units"])
+    assert sum(len(m["keep"]) < m["units"] for m in json.load(open(ticket))["axes"].values()) >= 2
+    refused("needs --latency TABLE", "ticket", model, "--budget", "latency=.5", "-o", ticket)
+    refused("measured with another model", "ticket", other, "--budget", "latency=.5", "--latency", table, "-o", ticket)
+    text["machine"] = "another"
+    json.dump(text, open(table, "w"))
+    refused("was measured on 'another', this machine is", "ticket", model, "--budget", "latency=.5", "--latency", table,
+            "-o", ticket)
+    print("latency: a table is filled, used, and refused elsewhere")
+
+
+def check_search(model, data, report, ids, folder):
+    """The qualities of five seeds, each against the sliced model in onnxruntime."""
+    best, one, small = (os.path.join(folder, n) for n in ("best.json", "one.json", "one.onnx"))
+    out = twist("ticket", model, "--search", 5, "--seed", 3, "--data", report, "--batch", 4, "-o", best)
+    values = []
+    for seed in range(3, 8):
+        twist("ticket", model, "--seed", seed, "-o", one)
+        twist("slice", model, "--ticket", one, "-o", small)
+        values.append(perplexity(small, ids))
+    numbers = [float(x) for x in re.search(r"tickets +5: mean (\S+), sd (\S+), min (\S+), max (\S+)", out).groups()]
+    np.testing.assert_allclose(numbers, [np.mean(values), np.std(values, ddof=1), min(values), max(values)], rtol=1e-4)
+    seed = 3 + int(np.argmin(values))
+    assert f"best       seed {seed}\n" in out, out
+    twist("ticket", model, "--seed", seed, "-o", one)
+    assert json.load(open(best))["axes"] == json.load(open(one))["axes"]
+    corrected = twist("ticket", model, "--search", 2, "--correct", "ls", "--data", data, "--report", report, "--batch", 4,
+                      "-o", best)
+    twist("slice", model, "--ticket", best, "-o", small)
+    assert abs(perplexity(small, ids) / float(re.search(r"min ([\d.]+)", corrected)[1]) - 1) < 1e-4
+    refused("go together", "ticket", model, "--search", 2, "-o", best)
+    refused("go together", "ticket", model, "--data", data, "-o", best)
+    refused("--correct needs --search", "ticket", model, "--correct", "ls", "-o", best)
+    refused("draws random tickets", "ticket", model, "--search", 2, "--policy", "first", "--data", data, "-o", best)
+    print("search: mean, sd, least and most as measured one by one; the best is kept")
+
+
+def main(folder):
+    model, other = os.path.join(folder, "m.onnx"), os.path.join(folder, "other.onnx")
+    save(gpt2.build(CONFIG, None), model)
+    save(gpt2.build(gpt2.Config(layers=1, dim=32, heads=4, vocab=VOCAB), None), other)
+    rng = np.random.default_rng(0)
+    data, report = os.path.join(folder, "data.npy"), os.path.join(folder, "report.npy")
+    ids = rng.integers(0, VOCAB, (8, LENGTH))
+    np.save(data, rng.integers(0, VOCAB, (24, LENGTH)))
+    np.save(report, ids)
+    check_prune(model, data, report, ids, folder)
+    check_budget(model, folder)
+    check_latency(model, other, folder)
+    check_search(model, data, report, ids, folder)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
