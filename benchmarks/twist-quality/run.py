@@ -154,7 +154,7 @@ class Study:
             return
         row = self.judge_tickets(run)
         row["report-dense"] = {t: self.judge(os.path.join(run, "dense.onnx"), t) for t in ("report-books", "report-wiki")}
-        sliced = os.path.join(run, "sliced", "kappa0.50-0.onnx")
+        sliced = os.path.join(run, "sliced", "kappa0.5-0.onnx")
         if os.path.exists(sliced):
             row["report-ticket"] = {t: self.judge(sliced, t) for t in ("report-books", "report-wiki")}
         self.results[name] = row

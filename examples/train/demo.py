@@ -122,7 +122,7 @@ def write(model, tokenizer, folder, prompt):
     twist("compile", model, "--emit", "exe", "-o", program)
     words = tokenizers.Tokenizer.from_file(tokenizer)
     ids = words.encode(prompt).ids
-    command = [program, "generate", "--ids", ",".join(map(str, ids)), "--count", "60"]
+    command = [program, "--ids", ",".join(map(str, ids)), "--count", "60"]
     made = subprocess.run(command, capture_output=True, text=True)
     if made.returncode:
         sys.exit(made.stderr)
@@ -154,7 +154,7 @@ def main():
         "squares")
     whole = os.path.join(dense, "dense.onnx")
     models = {"dense": whole,
-              "TwIST ticket": os.path.join(ours, "sliced", "kappa0.50-0.onnx"),
+              "TwIST ticket": os.path.join(ours, "sliced", "kappa0.5-0.onnx"),
               "random cut": cut(whole, "random", folder),
               "ls cut": cut(whole, "ls", folder, "ls")}
     data = windows(folder)

@@ -16,6 +16,7 @@
 #include "twist/Target/ONNX/ONNXFile.h"
 
 #include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
@@ -52,8 +53,10 @@ twist::drawTickets(StringRef path, MLIRContext *context,
                                               {"policy", "random"},
                                               {"kappa", kappa},
                                               {"seed", int64_t(policy.seed)}};
-      drawn.push_back({llvm::formatv("kappa{0}-{1}", kappa, i).str(), kappa,
-                       policy.seed, std::move(*ticket)});
+      std::string name;
+      llvm::raw_string_ostream(name)
+          << "kappa" << llvm::format("%g", kappa) << "-" << i;
+      drawn.push_back({name, kappa, policy.seed, std::move(*ticket)});
     }
   return drawn;
 }

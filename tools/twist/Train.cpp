@@ -367,7 +367,9 @@ llvm::Error Training::addGains(MutableArrayRef<DrawnTicket> tickets,
   }
   if (ratios.empty())
     return llvm::Error::success();
-  std::string name = llvm::formatv("gain{0}.safetensors", kappa).str();
+  std::string name;
+  llvm::raw_string_ostream(name)
+      << "gain" << llvm::format("%g", kappa) << ".safetensors";
   auto hash = writeGains(folder.path("dense.onnx"), ratios,
                          folder.path("tickets/" + name), &context, state);
   if (!hash)
