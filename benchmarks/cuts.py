@@ -107,7 +107,7 @@ class Case:
                             method, *calibration, *self.arguments(), "-o", os.path.join(folder, "ticket.json"))
         mean, sd, least, most = map(float, re.search(
             r"tickets +\d+: mean (\S+), sd (\S+), min (\S+), max (\S+)", out).groups())
-        dense = float(re.search(r"dense (\S+)", out)[1])
+        dense = float(re.search(r"', dense (\S+)", out)[1])
         return {"mean": mean, "sd": sd, "min": least, "max": most, "dense": dense, "tickets": count, "cpu": cpu}
 
 
