@@ -229,7 +229,8 @@ static Expected<Dataset> datasetOfCsv(StringRef path) {
                                    .str());
     for (size_t at = 0; at < cells.size(); ++at) {
       double value;
-      if (!to_float(cells[at].trim(), value))
+      StringRef cell = cells[at].trim();
+      if (cell.empty() || !to_float(cell, value))
         return createStringError(formatv("{0}:{1}: '{2}' is not a number", path,
                                          line + 1, cells[at].trim())
                                      .str());

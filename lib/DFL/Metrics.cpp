@@ -118,7 +118,7 @@ twist::dfl::complementaryDistribution(std::vector<double> values) {
   return points;
 }
 
-static std::vector<double> ranks(ArrayRef<double> values) {
+std::vector<double> twist::dfl::ranks(ArrayRef<double> values) {
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(),

@@ -262,9 +262,6 @@ PredictorModel::create(std::unique_ptr<train::StepCompiler> compiler,
     return error;
   if (Error error = checkTensors(layout.outputs, "output"))
     return error;
-  if (none_of(layout.parameters,
-              [](const train::Parameter &p) { return p.trainable; }))
-    return createStringError("the model has no parameters to train");
   train::StepRequest request;
   request.batch = rows;
   if (!layout.inputs[0].symbols.empty() && !layout.inputs[0].symbols[0].empty())

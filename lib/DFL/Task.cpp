@@ -11,6 +11,7 @@
 
 #include "twist/DFL/Generate.h"
 #include "twist/DFL/Knapsack.h"
+#include "twist/DFL/LinearProgram.h"
 #include "twist/DFL/Portfolio.h"
 #include "twist/DFL/ShortestPath.h"
 
@@ -44,6 +45,14 @@ private:
   Expected<std::unique_ptr<Problem>> makeProblem(StringRef kind,
                                                  const Source &source);
   Expected<std::unique_ptr<Problem>> knapsack(const Source &source);
+  /// What a solver refuses, with its place in the file.
+  Expected<std::unique_ptr<Problem>>
+  placed(Expected<std::unique_ptr<Problem>> made) const {
+    if (made)
+      return made;
+    return createStringError(problem.path("kind") + ": " +
+                             toString(made.takeError()));
+  }
   std::string file(Fields &fields, StringRef key) {
     fields.require(key);
     SmallString<256> path(fields.text(key, ""));
@@ -105,9 +114,10 @@ Expected<Source> Maker::makeSource(int64_t costs) {
       return read.takeError();
     return Source{std::move(*read), {}, {}};
   }
-  if (kind == "generated")
+  if (kind == "generated" && problem.text("kind", "") != "programme")
     return generate(problem.text("kind", ""), costs);
-  data.wrong("kind", "is none of energy, file, generated");
+  data.wrong("kind",
+             "is none of energy, file, generated (of a programme: file)");
   return data.finish();
 }
 
@@ -118,10 +128,13 @@ Expected<std::unique_ptr<Problem>> Maker::knapsack(const Source &source) {
     return problem.finish();
   }
   if (problem.has("capacity"))
-    return makeKnapsack(weights, problem.number("capacity", 0));
-  problem.require("capacities");
-  return makeMultiKnapsack(weights, problem.numbers("capacities", {}),
-                           problem.whole("nodes", 50'000'000, 1));
+    return placed(makeKnapsack(weights, problem.number("capacity", 0)));
+  if (!problem.has("capacities")) {
+    problem.require("capacities");
+    return problem.finish();
+  }
+  return placed(makeMultiKnapsack(weights, problem.numbers("capacities", {}),
+                                  problem.whole("nodes", 50'000'000, 1)));
 }
 
 Expected<std::unique_ptr<Problem>> Maker::makeProblem(StringRef kind,
@@ -129,14 +142,16 @@ Expected<std::unique_ptr<Problem>> Maker::makeProblem(StringRef kind,
   if (kind == "knapsack")
     return knapsack(source);
   if (kind == "shortest-path")
-    return makeShortestPath(rows, columns);
+    return placed(makeShortestPath(rows, columns));
+  if (kind == "programme")
+    return placed(makeLinearProgram(file(problem, "file")));
   std::vector<double> covariance =
       problem.numbers("covariance", source.covariance);
   double mean = 0;
   for (double entry : covariance)
     mean += entry / double(covariance.size());
-  return makePortfolio(covariance, assets,
-                       problem.number("gamma", 2.25) * mean);
+  return placed(
+      makePortfolio(covariance, assets, problem.number("gamma", 2.25) * mean));
 }
 
 Expected<Task> Maker::make() {
@@ -150,8 +165,9 @@ Expected<Task> Maker::make() {
     costs = rows * (columns - 1) + (rows - 1) * columns;
   } else if (kind == "portfolio") {
     costs = assets = problem.whole("assets", 50, 1);
-  } else if (kind != "knapsack") {
-    problem.wrong("kind", "is none of knapsack, shortest-path, portfolio");
+  } else if (kind != "knapsack" && kind != "programme") {
+    problem.wrong("kind", "is none of knapsack, shortest-path, portfolio, "
+                          "programme");
     return problem.finish();
   }
   auto source = makeSource(costs);
@@ -159,8 +175,7 @@ Expected<Task> Maker::make() {
     return source.takeError();
   auto made = makeProblem(kind, *source);
   if (!made)
-    return createStringError(problem.path("kind") + ": " +
-                             toString(made.takeError()));
+    return made.takeError();
   std::vector<double> sizes = task.numbers("split", {});
   task.require("split");
   if (sizes.size() != 3)

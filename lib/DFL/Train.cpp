@@ -57,7 +57,7 @@ public:
 
   /// Mean loss over an epoch's instances.
   Expected<double> epoch(int64_t number);
-  int64_t poolSize() const { return pool.size(); }
+  const Pool &solutions() const { return pool; }
 
 private:
   /// The batch's instances at the features to train at.
@@ -225,7 +225,7 @@ Error twist::dfl::train(const Problem &problem, Predictor &predictor,
                                  toString(loss.takeError()));
       result.loss = *loss;
     }
-    result.poolSize = trainer.poolSize();
+    result.pool = &trainer.solutions();
     if (Error error = report(problem, predictor, training, validation, result,
                              parallel, callback))
       return error;

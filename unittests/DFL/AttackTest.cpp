@@ -240,6 +240,50 @@ TEST(Attack, SaysWhatIsWrong) {
             "not_opt, random");
 }
 
+TEST(Train, DataOfAnotherProblemAreAnError) {
+  Scene scene;
+  auto wider = llvm::cantFail(makeKnapsack({1, 2, 3}, 3));
+  EXPECT_EQ(
+      llvm::toString(solveInstances(*wider, scene.instances.data, scene.alone)
+                         .takeError()),
+      "instances have 6 costs, a knapsack of 3 items, capacity 3 has 3");
+  auto mse = llvm::cantFail(makeMethod("mse", {}, *scene.problem));
+  auto error = [&](Predictor &predictor, const TrainOptions &options) {
+    return llvm::toString(train(*scene.problem, predictor, *mse,
+                                scene.instances, nullptr, options, scene.alone,
+                                nullptr));
+  };
+  LinearPredictor narrow(2, 1);
+  EXPECT_EQ(error(narrow, {}),
+            "the model takes 2 features and gives 1 costs, the data have 3 "
+            "features and 1 costs a row");
+  TrainOptions options;
+  options.learningRate = 0;
+  EXPECT_EQ(error(scene.predictor, options), "the learning rate is positive");
+  options.epochs = -1;
+  EXPECT_EQ(error(scene.predictor, options),
+            "epochs are at least 0, and a batch has at least one instance");
+}
+
+TEST(Train, CurvesAreTheSameForAnyNumberOfThreads) {
+  Scene scene;
+  std::vector<std::vector<double>> parameters;
+  for (int threads : {1, 3}) {
+    Parallel parallel(threads);
+    llvm::cantFail(scene.predictor.initialise(1));
+    TrainOptions options;
+    options.epochs = 3;
+    options.batch = 8;
+    options.growth = 1;
+    options.shuffle = true;
+    auto map = llvm::cantFail(makeMethod("map", {}, *scene.problem));
+    llvm::cantFail(train(*scene.problem, scene.predictor, *map, scene.instances,
+                         &scene.instances, options, parallel, nullptr));
+    parameters.push_back(scene.predictor.parameters());
+  }
+  EXPECT_EQ(parameters[0], parameters[1]);
+}
+
 TEST(Metrics, RanksAndDistributions) {
   EXPECT_NEAR(rankCorrelation({1, 2, 3, 4}, {1, 4, 9, 16}), 1, 1e-15);
   EXPECT_NEAR(rankCorrelation({1, 2, 3, 4}, {8, 7, 6, 5}), -1, 1e-15);

@@ -56,6 +56,7 @@ TEST(Data, SaysWhatIsWrongWithCsv) {
             ".csv: column 'y' is neither a feature (x…) nor a cost (c…)");
   EXPECT_EQ(error("x,c\n1,2\n1\n"), ".csv:3: 1 values for 2 columns");
   EXPECT_EQ(error("x,c\n1,two\n"), ".csv:2: 'two' is not a number");
+  EXPECT_EQ(error("x,c\n1,\n"), ".csv:2: '' is not a number");
   EXPECT_EQ(error("x,c\n1,nan\n"), ".csv: cost of instance 0, item 0 is nan");
   EXPECT_EQ(error("x,c\ninf,2\n"),
             ".csv: feature of instance 0, item 0 is inf");

@@ -225,6 +225,26 @@ TEST(Method, SameForAnyNumberOfThreads) {
   }
 }
 
+/// Means and variances of 200,000 draws, within five standard errors.
+TEST(Draws, HaveTheirMoments) {
+  auto moments = [](auto draw, double mean, double variance) {
+    Draws draws(1, 2, 3, DrawNoise);
+    double n = 200000, sum = 0, squares = 0;
+    for (int i = 0; i < n; ++i) {
+      double value = draw(draws) - mean;
+      sum += value;
+      squares += value * value;
+    }
+    EXPECT_NEAR(sum / n, 0, 5 * std::sqrt(variance / n));
+    EXPECT_NEAR(squares / n / variance, 1, 0.1);
+  };
+  moments([](Draws &d) { return d.uniform(); }, 0.5, 1.0 / 12);
+  moments([](Draws &d) { return d.normal(); }, 0, 1);
+  moments([](Draws &d) { return d.gumbel(); }, 0.5772156649, 1.6449340668);
+  moments([](Draws &d) { return d.gamma(0.2); }, 0.2, 0.2);
+  moments([](Draws &d) { return double(d.below(10)); }, 4.5, 8.25);
+}
+
 TEST(Method, SaysWhatIsWrong) {
   Scene scene;
   auto error = [&](llvm::StringRef name, const MethodParameters &parameters) {

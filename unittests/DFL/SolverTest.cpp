@@ -239,6 +239,8 @@ TEST(Portfolio, IsOptimal) {
   }
   EXPECT_EQ(message(makePortfolio({1, 2, 2, 1}, 2, 1).takeError()),
             "a covariance is positive definite: this is not");
+  EXPECT_EQ(message(makePortfolio({1, 2, 3, 9}, 2, 1).takeError()),
+            "a covariance is symmetric and finite");
   EXPECT_EQ(message(makePortfolio({1}, 1, 0).takeError()),
             "a portfolio's risk is positive, not 0");
 }
@@ -263,6 +265,14 @@ TEST(Generate, HasTheShapesAndMomentsOfItsFormula) {
   EXPECT_EQ(message(generatePaths(4, options).takeError()),
             "the noise of generated data is out of range");
   auto portfolios = llvm::cantFail(generatePortfolios(6, options));
+  options.noise = 0;
+  EXPECT_EQ(message(generatePortfolios(6, options).takeError()),
+            "the noise of portfolios is positive: their covariance is made of "
+            "it");
+  options.degree = 0;
+  EXPECT_EQ(message(generatePaths(6, options).takeError()),
+            "instances, features, costs and degree of generated data are at "
+            "least 1");
   ASSERT_TRUE(bool(makePortfolio(portfolios.covariance, 6, 1)));
 }
 } // namespace

@@ -53,6 +53,9 @@ Displacement displacement(llvm::ArrayRef<double> a, llvm::ArrayRef<double> b,
 std::vector<std::pair<double, double>>
 complementaryDistribution(std::vector<double> values);
 
+/// Places in ascending order, from 0; equal values share their mean.
+std::vector<double> ranks(llvm::ArrayRef<double> values);
+
 /// Spearman's rank correlation; ties share their mean rank. NaN if one side is
 /// constant or there are fewer than two.
 double rankCorrelation(llvm::ArrayRef<double> a, llvm::ArrayRef<double> b);

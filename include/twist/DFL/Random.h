@@ -27,22 +27,28 @@ enum DrawFamily : uint32_t {
   DrawBootstrap = 7
 };
 
-/// Exact draws of usual distributions from one counter's stream.
+/// Exact draws of usual distributions from one counter's stream: two numbers a
+/// counter.
 class Draws {
 public:
   Draws(uint64_t seed, uint32_t a, uint32_t b, DrawFamily family)
-      : stream(seed, a, b, family) {}
+      : key{uint32_t(seed), uint32_t(seed >> 32)}, counter{a, b, family, 0} {}
 
-  double uniform() { return stream.uniform(); }
-  uint64_t below(uint64_t bound) { return stream.below(bound); }
-  /// Polar method's trigonometric form (Box, Muller 1958).
+  /// In (0, 1).
+  double uniform() { return (double(next() >> 11) + 0.5) * 0x1p-53; }
+  /// In [0, bound), bound > 0.
+  uint64_t below(uint64_t bound) {
+    return uint64_t((static_cast<unsigned __int128>(next()) * bound) >> 64);
+  }
+  /// Box, Muller 1958.
   double normal() {
-    double radius = std::sqrt(-2 * std::log(stream.uniform()));
-    return radius * std::cos(2 * std::numbers::pi * stream.uniform());
+    double radius = std::sqrt(-2 * std::log(uniform()));
+    return radius * std::cos(2 * std::numbers::pi * uniform());
   }
   /// The standard Gumbel distribution.
-  double gumbel() { return -std::log(-std::log(stream.uniform())); }
-  /// Shape < 1, rate 1 (Marsaglia, Tsang 2000: of shape + 1, then a power).
+  double gumbel() { return -std::log(-std::log(uniform())); }
+  /// Shape < 1, rate 1 (Marsaglia, Tsang 2000: of shape + 1, then a power;
+  /// their squeeze accepts nearly all without a logarithm).
   double gamma(double shape) {
     double d = shape + 1 - 1.0 / 3, c = 1 / std::sqrt(9 * d);
     for (;;) {
@@ -50,13 +56,28 @@ public:
       if (v <= 0)
         continue;
       v = v * v * v;
-      if (std::log(stream.uniform()) < x * x / 2 + d - d * v + d * std::log(v))
-        return d * v * std::pow(stream.uniform(), 1 / shape);
+      double u = uniform(), square = x * x;
+      if (u < 1 - 0.0331 * square * square ||
+          std::log(u) < square / 2 + d * (1 - v + std::log(v)))
+        return d * v * std::pow(uniform(), 1 / shape);
     }
   }
 
 private:
-  PhiloxStream stream;
+  uint64_t next() {
+    if (odd) {
+      odd = false;
+      return uint64_t(words[3]) << 32 | words[2];
+    }
+    words = philox4x32(counter, key);
+    ++counter[3];
+    odd = true;
+    return uint64_t(words[1]) << 32 | words[0];
+  }
+
+  PhiloxKey key;
+  PhiloxCounter counter, words = {};
+  bool odd = false;
 };
 
 } // namespace twist::dfl

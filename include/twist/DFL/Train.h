@@ -50,7 +50,7 @@ struct EpochResult {
   double trainRegret = 0;       ///< relative, of the whole training set
   double validationRegret = -1; ///< -1: no validation set
   double validationError = 0;   ///< mean of |c^ - c|_2
-  int64_t poolSize = 0;
+  const Pool *pool = nullptr;   ///< as it is now
 };
 
 /// Called after each epoch (and before the first); an error ends training.

@@ -1,0 +1,148 @@
+//===- LinearProgramTest.cpp - Our solvers against HiGHS ------------------===//
+//
+// Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
+// Exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "twist/DFL/LinearProgram.h"
+
+#include "twist/DFL/Knapsack.h"
+#include "twist/DFL/Random.h"
+#include "twist/DFL/Relaxation.h"
+#include "twist/DFL/ShortestPath.h"
+
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include "gtest/gtest.h"
+
+#include <cstdlib>
+
+using namespace twist::dfl;
+using Vector = std::vector<double>;
+
+namespace {
+
+/// Tests where ./dev has put HiGHS; where it has not, they are skipped.
+class LinearProgram : public testing::Test {
+protected:
+  void SetUp() override {
+    if (!*TWIST_TEST_HIGHS)
+      GTEST_SKIP() << "HiGHS was not there when this was configured";
+    setenv("TWIST_HIGHS", TWIST_TEST_HIGHS, /*overwrite=*/1);
+    int descriptor;
+    ASSERT_FALSE(
+        llvm::sys::fs::createTemporaryFile("dfl", "lp", descriptor, path));
+    ::close(descriptor);
+  }
+  void TearDown() override { llvm::sys::fs::remove(path); }
+  std::unique_ptr<Problem> read(llvm::StringRef text) {
+    std::error_code code;
+    llvm::raw_fd_ostream(path, code) << text;
+    return llvm::cantFail(makeLinearProgram(path));
+  }
+  llvm::SmallString<128> path;
+};
+
+std::string sum(const Vector &factors) {
+  std::string text;
+  for (size_t i = 0; i < factors.size(); ++i)
+    text += (factors[i] < 0 ? " - " : " + ") +
+            std::to_string(std::abs(factors[i])) + " x" + std::to_string(i);
+  return text;
+}
+
+TEST_F(LinearProgram, KnapsacksAreSolvedAlike) {
+  for (uint32_t trial = 0; trial < 8; ++trial) {
+    Draws draws(6, trial, 0, DrawData);
+    int64_t n = 12, count = 50, m = 1 + trial % 2;
+    Vector weights(n * m), capacities(m), gains(n * count), ours(n * count),
+        theirs(n * count);
+    for (double &w : weights)
+      w = 1 + double(draws.below(20));
+    for (double &c : capacities)
+      c = 20 + double(draws.below(60));
+    for (double &g : gains)
+      g = draws.normal() + 0.5;
+    std::string text =
+                    "maximize\n obj:" + sum(Vector(n, 1.0)) + "\nsubject to\n",
+                names;
+    for (int64_t k = 0; k < m; ++k)
+      text +=
+          sum(Vector(weights.begin() + k * n, weights.begin() + (k + 1) * n)) +
+          " <= " + std::to_string(capacities[k]) + "\n";
+    for (int64_t i = 0; i < n; ++i)
+      names += " x" + std::to_string(i);
+    auto program = read(text + "binary\n" + names + "\nend\n");
+    EXPECT_EQ(program->sense(), Sense::Maximise);
+    auto problem =
+        llvm::cantFail(m == 1 ? makeKnapsack(weights, capacities[0])
+                              : makeMultiKnapsack(weights, capacities));
+    Parallel parallel(2);
+    ASSERT_FALSE(bool(maximiseAll(*problem, gains, ours, parallel)));
+    ASSERT_FALSE(bool(maximiseAll(*program, gains, theirs, parallel)));
+    for (int64_t i = 0; i < count; ++i)
+      EXPECT_NEAR(dot(&gains[i * n], &ours[i * n], n),
+                  dot(&gains[i * n], &theirs[i * n], n), 1e-6);
+  }
+}
+
+/// The linear relaxation too: HSD's optimum is that of the simplex method.
+TEST_F(LinearProgram, RelaxationsAndPathsAreSolvedAlike) {
+  Draws draws(7, 0, 0, DrawData);
+  Vector weights = {3, 5, 7, 2, 6, 4}, x(6), y(6);
+  std::string bounds;
+  for (int i = 0; i < 6; ++i)
+    bounds += " x" + std::to_string(i) + " <= 1\n";
+  auto program =
+      read("maximize\n obj:" + sum(Vector(6, 1.0)) + "\nsubject to\n" +
+           sum(weights) + " <= 11\nbounds\n" + bounds + "end\n");
+  auto relaxation = makeKnapsackRelaxation(weights, 11);
+  for (int trial = 0; trial < 100; ++trial) {
+    Vector gains(6);
+    for (double &g : gains)
+      g = draws.normal() + 0.5;
+    ASSERT_FALSE(bool(program->maximise(1, gains.data(), x.data())));
+    ASSERT_FALSE(bool(relaxation->selfDual(gains.data(), {1e-9, 1e-8}, y.data(),
+                                           nullptr, nullptr)));
+    for (size_t i = 0; i < 6; ++i)
+      EXPECT_NEAR(x[i], y[i], 2e-3);
+  }
+  // Two ways of two edges: x0 x2, or x1 x3; costs are minimised.
+  auto paths = read("minimize\n obj:" + sum(Vector(4, 1.0)) +
+                    "\nsubject to\n x0 + x1 = 1\n x0 - x2 = 0\n x1 - x3 = "
+                    "0\nbounds\n x0 <= 1\n x1 <= 1\nend\n");
+  auto grid = llvm::cantFail(makeShortestPath(2, 2));
+  for (int trial = 0; trial < 50; ++trial) {
+    Vector costs(4);
+    for (double &c : costs)
+      c = draws.normal();
+    // The grid's edges: 0-1, 0-2, 1-3, 2-3.
+    auto ours = llvm::cantFail(solve(*grid, costs));
+    auto theirs = llvm::cantFail(solve(*paths, costs));
+    EXPECT_NEAR(ours.value, theirs.value, 1e-9);
+  }
+}
+
+TEST_F(LinearProgram, SaysWhichInstanceHasNoOptimum) {
+  auto message = [](llvm::Error error) {
+    std::string text = llvm::toString(std::move(error));
+    return text.substr(0, text.find(" of a ")) + text.substr(text.rfind(':'));
+  };
+  auto open = read("maximize\n obj: x0 + x1\nsubject to\n x0 - x1 <= 1\nend\n");
+  Vector gains = {-1, -1, 1, 1}, x(4);
+  EXPECT_EQ(message(open->maximise(2, gains.data(), x.data())),
+            "instance 1: is unbounded");
+  auto none = read("minimize\n obj: x0\nsubject to\n x0 >= 2\n x0 <= 1\nend\n");
+  EXPECT_EQ(message(none->maximise(1, gains.data(), x.data())),
+            "instance 0: is infeasible");
+  EXPECT_EQ(llvm::toString(makeLinearProgram("/nowhere.mps").takeError()),
+            "'/nowhere.mps': no such file");
+  std::error_code code;
+  llvm::raw_fd_ostream(path, code) << "no programme at all";
+  std::string text = llvm::toString(makeLinearProgram(path).takeError());
+  EXPECT_NE(text.find("is no programme that HiGHS reads"), std::string::npos);
+}
+} // namespace
