@@ -40,6 +40,7 @@ static constexpr Command commands[] = {
     {"step", stepMain, "run a language model's training step on token ids"},
     {"train", trainMain, "train subnetworks in parallel (TwIST)"},
     {"prune", pruneMain, "calibrate, choose, correct and slice in one go"},
+    {"dfl", dflMain, "learn predictions by the decisions they lead to"},
     {"bench", benchMain, "time a compiled program, or widths of a model"},
 };
 
