@@ -142,7 +142,7 @@ Error LinearProgram::solve(Model &model, int64_t instance, const double *costs,
   case UnboundedOrInfeasible:
     return wrong("is infeasible or unbounded");
   default:
-    return wrong("HiGHS ends without an optimum");
+    return wrong("HiGHS ends before an optimum is found");
   }
   std::vector<double> dual(size()), activity(rows), price(rows);
   library.getSolution(model.handle, decision, dual.data(), activity.data(),
