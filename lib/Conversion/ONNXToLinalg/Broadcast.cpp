@@ -264,9 +264,31 @@ Value Broadcast::build(bool wide, Type element, Lowering::Body body) {
   return expanded.empty() ? result : l.reshape(result, expanded);
 }
 
+/// Known sizes that neither are one another nor 1 are an error of the model.
+static LogicalResult checkSizes(Operation *op, ValueRange operands) {
+  SmallVector<int64_t> sizes; // from the right; 1 where nothing is known yet
+  for (Value operand : operands) {
+    auto shape = ::mlir::cast<RankedTensorType>(operand.getType()).getShape();
+    sizes.resize(std::max(sizes.size(), shape.size()), 1);
+    for (auto [size, known] : llvm::zip(llvm::reverse(shape), sizes)) {
+      if (size == 1 || ShapedType::isDynamic(size))
+        continue;
+      if (known != 1 && known != size) {
+        op->emitError() << "sizes " << known << " and " << size
+                        << " of its operands do not fit together";
+        return failure();
+      }
+      known = size;
+    }
+  }
+  return success();
+}
+
 Results lowering::lowerElementwise(Lowering &l, Operation *op,
                                    ValueRange operands, bool wide,
                                    Lowering::Body body) {
+  if (failed(checkSizes(op, operands)))
+    return failure();
   if (Value scalars = asScalars(l, op, operands, wide, body))
     return SmallVector<Value>{scalars};
   return SmallVector<Value>{
