@@ -200,6 +200,7 @@ def found():
     expect("encoder", one("LabelEncoder", ["nowhere"], [3], version=4, domain="ai.onnx.ml", keys_strings=["a"],
                           values_int64s=[1]), "culprit", "not defined")
     no_rank = "culprit", "the rank of its result does not follow from the graph"
+    expect("negative_size", one("GatherND", [[2, 2], [2, -2]], [2], [T.FLOAT, T.INT64]), commands=inspect)
     expect("long_shape", one("Reshape", [[2, 3], [2**40]], None, [T.FLOAT, T.INT64]), *no_rank)
     expect("long_axes", one("Unsqueeze", [[2, 3], [2**62]], None, [T.FLOAT, T.INT64]), *no_rank)
     expect("long_list", one("Gather", [[2**50], [2**50]], None, [T.INT64, T.INT64], result=T.INT64), commands=inspect)
@@ -212,9 +213,11 @@ def found():
     expect("instance", one("InstanceNormalization", [[3], [3], [3]], [3]), "culprit",
            "operand 0 must have at least 2 dimensions, has 1", commands=compile_)
     expect("shift", one("BitShift", [[3], [2]], [3], [T.UINT8, T.UINT8], direction="RIGHT", result=T.UINT8), "culprit",
+           "sizes 3 and 2 of its operands do not fit together", commands=compile_)
+    expect("sum", one("Add", [[2, 3], [2, 1, 4]], [2, 2, 3]), "culprit", "sizes 3 and 4 of its operands",
            commands=compile_)
     expect("no_type", one("ArgMin", [[2, 2]], [2], [-1], axis=-3, result=T.INT64), commands=inspect)
-    expect("cast", one("Cast", [[3, 4]], [3, 4], result=255, to=T.FLOAT16), commands=inspect)
+    expect("cast", one("Cast", [[3, 4]], [3, 4], result=255, to=T.FLOAT16), *no_rank)
     expect("cast_like", one("CastLike", [[3, 4], [0]], [3, 4], [T.FLOAT, T.FLOAT16], result=T.FLOAT16))
     expect("ranks", one("Concat", [[2, 2], [2]], None, axis=0), *no_rank)
     two = nh.from_array(np.int64([0, 0]), "two")

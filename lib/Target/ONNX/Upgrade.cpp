@@ -336,6 +336,20 @@ LogicalResult Upgrade::checkOps() {
   return success(ok);
 }
 
+/// Sizes below 0 are not known; the library would count with them.
+static void forgetNegativeSizes(pb::GraphProto &graph) {
+  for (auto *infos : {graph.mutable_input(), graph.mutable_output(),
+                      graph.mutable_value_info()})
+    for (pb::ValueInfoProto &info : *infos)
+      if (info.type().tensor_type().has_shape())
+        for (auto &dim : *info.mutable_type()
+                              ->mutable_tensor_type()
+                              ->mutable_shape()
+                              ->mutable_dim())
+          if (dim.dim_value() < 0)
+            dim.clear_value();
+}
+
 /// Nodes of other domains pass through the converter without their attributes,
 /// some kinds of which it cannot represent.
 void Upgrade::setAside(bool restore) {
@@ -425,6 +439,7 @@ LogicalResult Upgrade::convert() {
   setRuntimeOpsAside(model);
   if (failed(checkOps()))
     return failure();
+  forgetNegativeSizes(*model.mutable_graph());
   int64_t version = defaultOpset(model)->version();
   model.set_ir_version(std::max(model.ir_version(), kMinIrVersion));
   if (version < minOpset) {

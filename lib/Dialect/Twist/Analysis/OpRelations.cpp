@@ -207,7 +207,8 @@ OpRelations OpRelations::of(Operation *op, const SymbolicShapes &shapes) {
   OpRelations relations;
   Recorder recorder(op, shapes, relations);
   auto hasRank = [&](Value value) {
-    return shapes.hasRank(value) || isa<NoneType>(value.getType());
+    return (shapes.hasRank(value) && isa<RankedTensorType>(value.getType())) ||
+           isa<NoneType>(value.getType());
   };
   bool ranked = llvm::all_of(op->getResults(), hasRank) &&
                 llvm::all_of(op->getOperands(), hasRank);

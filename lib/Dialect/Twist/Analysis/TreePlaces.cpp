@@ -54,7 +54,7 @@ struct BlockWalk {
   void walk(Node node, const Blocks &starts, int64_t inner) {
     node = trees.find(node);
     int64_t size = *trees.size(node).constant();
-    if (size == 1)
+    if (size == 0 || size == 1)
       return;
     SmallVector<Node> children;
     childrenOf(node, children);
