@@ -49,9 +49,9 @@ std::string twist::report::number(double value) {
 // Charts
 //===----------------------------------------------------------------------===//
 
-static constexpr const char *kColours[] = {"#1b6ca8", "#c8553d", "#3a7d44",
-                                           "#8e44ad", "#b7860b", "#3d3d3d",
-                                           "#17a2a2", "#a83279"};
+static constexpr const char *kColours[] = {
+    "#1b6ca8", "#c8553d", "#3a7d44", "#8e44ad", "#b7860b", "#3d3d3d",
+    "#17a2a2", "#a83279", "#6b8e23", "#5b5bd6", "#e07b00", "#7a5230"};
 static constexpr double kWidth = 720, kHeight = 320;
 static constexpr double kLeft = 70, kRight = 160, kTop = 34, kBottom = 46;
 
