@@ -191,8 +191,10 @@ def one(op, inputs, shape, kinds=None, outputs=1, result=T.FLOAT, version=18, do
 def found():
     """What twist-fuzz once found: nodes that the onnx library or a pass read without looking."""
     inspect, compile_ = ("inspect",), ("compile",)
-    expect("no_input", one("LayerNormalization", ["", [4]], ["n", 4]), "culprit", "has no input 'X'")
-    expect("few_inputs", one("TensorScatter", [[2, 1, 4, 5]], None, version=24), "culprit", "has no input 'update'")
+    expect("no_input", one("LayerNormalization", ["", [4]], ["n", 4]), "culprit",
+           "operator 'LayerNormalization' has no input 'X'")
+    expect("few_inputs", one("TensorScatter", [[2, 1, 4, 5]], None, version=24), "culprit",
+           "operator 'TensorScatter' has no input 'update'")
     expect("attribute_type", one("ReduceLogSumExp", [[3, 2]], None, version=7, axes=0), "culprit",
            "attribute 'axes' is of type INT, not INTS")
     expect("axis", one("LayerNormalization", [[3, 4], [4]], [3, 4], outputs=2, axis=2**62 - 1), "culprit",
