@@ -71,6 +71,9 @@ private:
   void add(Diagnostic &diagnostic) {
     if (!text.empty())
       text += "\n";
+    auto file = dyn_cast<FileLineColLoc>(diagnostic.getLocation());
+    if (file && !file.getFilename().empty())
+      text += file.getFilename().str() + ": ";
     if (auto name = dyn_cast<NameLoc>(diagnostic.getLocation()))
       text += "node '" + name.getName().str() + "': ";
     text += diagnostic.str();
@@ -213,6 +216,7 @@ private:
   std::array<double, NumScalars> numbers{};
   double loss = 0, norm = 0;
   int32_t adds = 0;
+  RandomValues random;
   /// Where gradients of inputs that are not wanted go.
   std::vector<std::vector<char>> unwanted;
 };
@@ -242,6 +246,9 @@ void Session::setScalars(const train::StepScalars &scalars, bool add) {
       *reinterpret_cast<float *>(&to) = float(value);
   }
   adds = add;
+  random = randomValues(scalars);
+  if (!step_.f64)
+    *reinterpret_cast<float *>(&random.scale) = float(random.scale);
 }
 
 template <typename T>
@@ -264,6 +271,10 @@ void *Session::bufferOf(const Binding &binding,
     return at(buffers.gradients, binding.index);
   case Binding::ScalarValue:
     return &numbers[binding.index];
+  case Binding::RandomInteger:
+    return &random.integers[binding.index];
+  case Binding::RandomScale:
+    return &random.scale;
   case Binding::Add:
     return &adds;
   case Binding::Cotangent:
@@ -314,6 +325,9 @@ Expected<train::StepResult> Session::run(train::StepEntry entry,
   Expected<twist_session *> session = sessionOf(*program);
   if (!session)
     return session.takeError();
+  if (!(scalars.dropout >= 0 && scalars.dropout < 1))
+    return createStringError("dropout is " + std::to_string(scalars.dropout) +
+                             ", not in [0, 1)");
   setScalars(scalars, add);
   unwanted.clear();
   const twist_program *p = program->program.get();
@@ -516,6 +530,8 @@ Compiler::compile(const train::StepRequest &request) {
     return step;
   if (request.batch < 1 || request.sequence < 1)
     return createStringError("a step's batch and sequence are positive");
+  if (request.precision == train::StepPrecision::BF16 && options.f64)
+    return createStringError("products of bf16 need parameters of f32");
   Errors errors(context.get());
   FailureOr<std::shared_ptr<Step>> built = build(request);
   if (failed(built))
@@ -525,7 +541,14 @@ Compiler::compile(const train::StepRequest &request) {
 }
 
 Error Compiler::writeModel(StringRef path, ArrayRef<const void *> parameters) {
-  return createStringError("writing models is not there yet");
+  Errors errors(context.get());
+  if (parameters.size() != layout().parameters.size())
+    return createStringError(
+        "writing a model takes " + Twine(layout().parameters.size()) +
+        " parameters, given are " + Twine(parameters.size()));
+  if (failed(model->write(path, parameters)))
+    return errors.take();
+  return Error::success();
 }
 
 Expected<std::unique_ptr<train::StepCompiler>>

@@ -37,6 +37,15 @@ llvm::StringRef scalarName(unsigned scalar);
 /// Their values.
 std::array<double, NumScalars> scalarValues(const train::StepScalars &scalars);
 
+/// What decides which elements are dropped, and what the others are scaled by:
+/// seed, counter, and the number in [0, 2^32] that a word of 32 random bits
+/// must reach for its element to stay.
+struct RandomValues {
+  std::array<int64_t, 3> integers;
+  double scale;
+};
+RandomValues randomValues(const train::StepScalars &scalars);
+
 using LocBuilder = mlir::ImplicitLocOpBuilder;
 
 /// A generic without reductions over the shape of `like`: operands have its
@@ -45,6 +54,22 @@ mlir::Value
 map(LocBuilder &b, mlir::Value like, mlir::ValueRange operands,
     llvm::ArrayRef<mlir::AffineMap> maps, mlir::Type element,
     llvm::function_ref<mlir::Value(LocBuilder &, mlir::ValueRange)> body);
+
+/// For each element of a tensor of `type` 0 or `scale` (rank 0): the element,
+/// n-th in row-major order, stays if the first word of Philox 4x32-10 at
+/// counter (n, site, low and high half of the step's counter), key (low, high
+/// half of the seed), reaches the threshold. `integers` are RandomValues', of
+/// rank 0.
+mlir::Value dropoutFactors(LocBuilder &b, mlir::RankedTensorType type,
+                           int64_t site, mlir::ValueRange integers,
+                           mlir::Value scale);
+
+/// Joins maps over elements whose result only one other reads, before gradients
+/// are made.
+mlir::LogicalResult fuseChains(mlir::func::FuncOp function);
+
+/// Contractions of f32 take both operands rounded to bf16 and sum in f32.
+void useBF16Products(mlir::func::FuncOp function);
 
 /// Loss of `output` against a target the function gets as a new argument, or
 /// none (Own): a tensor of rank 0. Errors name the output.

@@ -69,8 +69,12 @@ FailureOr<StepModel> StepModel::load(StringRef path, MLIRContext *context,
   StepModel model;
   model.modelLayout.structureSHA256 = structureHash(**module);
   model.module = std::move(*module);
-  if (failed(prepare(*model.module, options)) || failed(model.describeAxes()) ||
-      failed(model.describeParameters()))
+  model.source = path.str();
+  bool gains = options.gains != GainKind::None;
+  if (failed(prepare(*model.module, options)) ||
+      ((gains || options.dropout) && failed(model.addFactors(options))) ||
+      failed(model.describeAxes()) || failed(model.describeParameters()) ||
+      (gains && failed(model.describeGains())))
     return failure();
   model.describeTensors();
   return FailureOr<StepModel>(std::move(model));
@@ -152,6 +156,9 @@ LogicalResult StepModel::describeParameters() {
     std::vector<std::vector<train::AxisPlace>> places;
     for (int64_t d = 0; d < type.getRank(); ++d)
       places.push_back(placesOf(value, d));
+    bool isCut = llvm::any_of(places, [](auto &p) { return !p.empty(); });
+    if (!info->trainable && !isCut && info->role != WeightRole::Gain)
+      continue;
     auto [it, isNew] =
         known.try_emplace(info->name, modelLayout.parameters.size());
     if (!isNew) {
@@ -164,9 +171,6 @@ LogicalResult StepModel::describeParameters() {
                     "one parameter";
       continue;
     }
-    bool isCut = llvm::any_of(places, [](auto &p) { return !p.empty(); });
-    if (!info->trainable && !isCut)
-      continue;
     train::Parameter parameter;
     parameter.name = info->name;
     parameter.role = roleOf(info->role);
@@ -484,7 +488,7 @@ Loaded StepModel::specialise(const train::StepRequest &request) const {
     return failure();
   PassManager pm((*first)->getContext());
   populateTypingPasses(pm);
-  if (failed(pm.run(**first)))
+  if (failed(pm.run(**first)) || failed(takeDropoutFactors(**first)))
     return failure();
   return first;
 }

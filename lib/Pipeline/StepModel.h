@@ -15,6 +15,13 @@
 
 namespace twist {
 
+/// On a place in the graph, then on the argument that it is multiplied by: the
+/// number that tells places apart.
+inline constexpr llvm::StringLiteral kDropoutAttr = "twist.dropout";
+
+/// Marked places become products with arguments of their own, after all others.
+mlir::LogicalResult takeDropoutFactors(mlir::ModuleOp module);
+
 /// The prepared graph of a model, with axes and gates, and what it looks like
 /// from outside.
 class StepModel {
@@ -26,7 +33,8 @@ public:
   const train::ModelLayout &layout() const { return modelLayout; }
 
   /// A graph of the request's widths and sizes: @main takes the inputs, then
-  /// all parameters of the layout, and returns the outputs. Errors: widths and
+  /// all parameters of the layout, then factors for dropout (kDropoutAttr), and
+  /// returns the outputs. Errors: widths and
   /// sizes that do not fit; a program that would depend on which units are
   /// kept.
   mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
@@ -36,7 +44,14 @@ public:
   mlir::LogicalResult read(unsigned parameter,
                            llvm::MutableArrayRef<char> values) const;
 
+  /// The model's file with `values` (one pointer per parameter) in place of its
+  /// weights, gains folded into the weights they scale.
+  mlir::LogicalResult write(llvm::StringRef path,
+                            llvm::ArrayRef<const void *> values) const;
+
 private:
+  mlir::LogicalResult addFactors(const StepCompilerOptions &options);
+  mlir::LogicalResult describeGains();
   mlir::LogicalResult describeAxes();
   mlir::LogicalResult describeParameters();
   void describeTensors();
@@ -47,9 +62,9 @@ private:
 
   mlir::OwningOpRef<mlir::ModuleOp> module;
   train::ModelLayout modelLayout;
-  llvm::SmallVector<std::string> symbols; ///< of twist.axis ops, per axis
-  /// A load or constant of each parameter, null for gains.
-  llvm::SmallVector<mlir::Operation *> makers;
+  llvm::SmallVector<std::string> symbols;      ///< of twist.axis ops, per axis
+  llvm::SmallVector<mlir::Operation *> makers; ///< a load or constant each
+  std::string source;                          ///< the model's file
 };
 
 } // namespace twist

@@ -94,8 +94,8 @@ static Value sumLast(LocBuilder &b, Value value, bool squares) {
   SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
   loops.back() = utils::IteratorType::reduction;
   AffineMap all = identity(b, rank);
-  AffineMap rows = AffineMap::get(rank, 0, all.getResults().drop_back(),
-                                  b.getContext());
+  AffineMap rows =
+      AffineMap::get(rank, 0, all.getResults().drop_back(), b.getContext());
   return linalg::GenericOp::create(
              b, init.getType(), value, init, ArrayRef{all, rows}, loops,
              [&](OpBuilder &inner, Location loc, ValueRange args) {
@@ -122,8 +122,8 @@ static Value sumOfSquares(LocBuilder &b, Value value) {
   return sum;
 }
 
-std::pair<Value, Value> step::clippingFactor(LocBuilder &b, ValueRange gradients,
-                                             ValueRange scalars) {
+std::pair<Value, Value>
+step::clippingFactor(LocBuilder &b, ValueRange gradients, ValueRange scalars) {
   SmallVector<Value> squares;
   for (Value gradient : gradients)
     squares.push_back(sumOfSquares(b, gradient));
@@ -192,9 +192,9 @@ private:
 };
 } // namespace
 
-SmallVector<Value>
-Update::inPlace(ValueRange ins, ArrayRef<AffineMap> maps, ValueRange outs,
-                function_ref<SmallVector<Value>(LocBuilder &, ValueRange)> body) {
+SmallVector<Value> Update::inPlace(
+    ValueRange ins, ArrayRef<AffineMap> maps, ValueRange outs,
+    function_ref<SmallVector<Value>(LocBuilder &, ValueRange)> body) {
   int64_t loops = rankOf(outs[0]);
   SmallVector<AffineMap> all(maps);
   all.append(outs.size(), identity(b, loops));
@@ -355,8 +355,9 @@ ArrayRef<StateKind> step::stateKinds(OptimiserKind kind) {
   llvm_unreachable("no such optimiser");
 }
 
-SmallVector<Value> step::update(LocBuilder &b, OptimiserKind kind, Value parameter,
-                                ValueRange state, Value gradient, Value factor,
+SmallVector<Value> step::update(LocBuilder &b, OptimiserKind kind,
+                                Value parameter, ValueRange state,
+                                Value gradient, Value factor,
                                 ValueRange scalars, bool decayed) {
   Update update(b, parameter, state, gradient, factor, scalars, decayed);
   switch (kind) {

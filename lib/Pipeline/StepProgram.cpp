@@ -7,6 +7,8 @@
 
 #include "StepProgram.h"
 
+#include "StepModel.h"
+
 #include "twist/Codegen/CPU/Program/Passes.h"
 #include "twist/Differentiate/Differentiate.h"
 
@@ -58,6 +60,7 @@ public:
   EntryModule result;
 
 private:
+  void makeDropout(train::StepEntry entry);
   LogicalResult appendLoss();
   LogicalResult differentiateLoss();
   LogicalResult differentiateOutputs();
@@ -152,6 +155,52 @@ void EntryBuilder::keepResults(function_ref<bool(unsigned)> keep) {
 }
 
 //===----------------------------------------------------------------------===//
+// Dropout
+//===----------------------------------------------------------------------===//
+
+/// The factors of dropout are made here; without training nothing is dropped.
+void EntryBuilder::makeDropout(train::StepEntry entry) {
+  SmallVector<BlockArgument> factors;
+  for (BlockArgument argument : main.getArguments())
+    if (main.getArgAttr(argument.getArgNumber(), kDropoutAttr))
+      factors.push_back(argument);
+  if (factors.empty())
+    return;
+  bool drops = entry == train::EntryStep || entry == train::EntryGradients ||
+               entry == train::EntryBackward;
+  unsigned first = factors.front().getArgNumber(), count = factors.size();
+  SmallVector<Value> integers;
+  Value scale;
+  if (drops) {
+    static const char *const names[] = {"seed", "counter", "dropped_below"};
+    OpBuilder types(main.getContext());
+    for (unsigned i = 0; i < 3; ++i)
+      integers.push_back(
+          addArgument(RankedTensorType::get({}, types.getI64Type()), names[i],
+                      {Binding::RandomInteger, i}));
+    scale = addArgument(RankedTensorType::get({}, elementType()), "kept_scale",
+                        {Binding::RandomScale});
+  }
+  LocBuilder b(main.getLoc(), main.getContext());
+  b.setInsertionPointToStart(&main.getBody().front());
+  for (BlockArgument argument : factors) {
+    auto type = cast<RankedTensorType>(argument.getType());
+    auto site = main.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(),
+                                                   kDropoutAttr);
+    Value value =
+        drops ? dropoutFactors(b, type, site.getInt(), integers, scale)
+              : arith::ConstantOp::create(
+                    b, DenseElementsAttr::get(
+                           type, b.getFloatAttr(type.getElementType(), 1)))
+                    .getResult();
+    argument.replaceAllUsesWith(value);
+  }
+  llvm::BitVector gone(main.getNumArguments());
+  gone.set(first, first + count);
+  (void)main.eraseArguments(gone);
+}
+
+//===----------------------------------------------------------------------===//
 // Losses and gradients
 //===----------------------------------------------------------------------===//
 
@@ -206,6 +255,8 @@ void EntryBuilder::replaceBody(func::FuncOp gradient) {
 
 /// Gradients of the one result, the loss: its cotangent is 1.
 LogicalResult EntryBuilder::differentiateLoss() {
+  if (failed(fuseChains(main)))
+    return failure();
   GradientRequest wanted;
   for (int64_t i : trainable())
     wanted.operands.push_back(argumentOf(Binding::Parameter, unsigned(i)));
@@ -233,6 +284,8 @@ LogicalResult EntryBuilder::differentiateLoss() {
 
 /// Gradients of parameters and inputs for cotangents of all float outputs.
 LogicalResult EntryBuilder::differentiateOutputs() {
+  if (failed(fuseChains(main)))
+    return failure();
   GradientRequest wanted;
   SmallVector<unsigned> inputs;
   for (auto [i, input] : llvm::enumerate(layout.inputs))
@@ -350,6 +403,7 @@ void EntryBuilder::appendOptimiser() {
 }
 
 LogicalResult EntryBuilder::build(train::StepEntry entry) {
+  makeDropout(entry);
   switch (entry) {
   case train::EntryForward:
     for (unsigned i = 0; i < layout.outputs.size(); ++i)
@@ -387,5 +441,7 @@ FailureOr<EntryModule> step::buildEntry(ModuleOp lowered,
   EntryBuilder builder(lowered, layout, request);
   if (failed(builder.build(entry)))
     return failure();
+  if (request.precision == train::StepPrecision::BF16)
+    useBF16Products(builder.result.module->lookupSymbol<func::FuncOp>("main"));
   return std::move(builder.result);
 }

@@ -23,6 +23,8 @@ struct Binding {
     State,         ///< of the step
     Gradient,      ///< of parameter `index`
     ScalarValue,   ///< Scalar `index`
+    RandomInteger, ///< RandomValues::integers[index]
+    RandomScale,   ///< RandomValues::scale
     Add,           ///< whether gradients are added to: i32, 0 or 1
     Cotangent,     ///< of output `index`
     Loss,          ///< a result

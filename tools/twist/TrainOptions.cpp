@@ -338,9 +338,9 @@ StepCompilerOptions TrainArguments::compilerOptions() const {
   compiler.kinds = kinds;
   compiler.train = train;
   compiler.freeze = freeze;
-  compiler.gains = gain != "none";
-  if (compiler.gains && gain != "learned")
-    compiler.freeze.push_back("gain:*");
+  compiler.gains = gain == "none"      ? GainKind::None
+                   : gain == "learned" ? GainKind::Learned
+                                       : GainKind::Constant;
   compiler.dropout = options.scalars.dropout > 0;
   compiler.state = state;
   compiler.f64 = f64;

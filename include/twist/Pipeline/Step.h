@@ -14,6 +14,9 @@
 
 namespace twist {
 
+/// Constant: a parameter that the step reads. Learned: one it trains.
+enum class GainKind { None, Constant, Learned };
+
 struct StepCompilerOptions {
   /// Kinds of axes; empty: heads (KV groups), FFN units, channels; "*": all;
   /// "none".
@@ -21,7 +24,7 @@ struct StepCompilerOptions {
   /// Globs on names of parameters that are trained, or not, whatever they are.
   std::vector<std::string> train, freeze;
   /// A gain per axis, a parameter "gain:AXIS".
-  bool gains = false;
+  GainKind gains = GainKind::None;
   /// Dropout at the axes' gates.
   bool dropout = false;
   /// State pairs `past=present` as in `twist slice`.

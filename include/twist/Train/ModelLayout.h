@@ -59,13 +59,18 @@ struct Parameter {
   std::vector<int64_t> dims;   ///< dense
   /// Per dimension; empty where no axis runs through it.
   std::vector<std::vector<AxisPlace>> places;
-  /// Frozen ones are buffers too where an axis runs through them: then the
-  /// step reads them, and has no gradient or state for them.
+  /// Frozen ones are buffers too where an axis runs through them, and gains:
+  /// then the step reads them, and has no gradient or state for them.
   bool trainable = true;
   bool decayed =
       false; ///< weight decay acts on it: matrices, not biases, norms
   /// Names of the initialisers that hold copies of it, `name` among them.
   std::vector<std::string> copies;
+  /// Of a gain: the weights behind the axis's gates. Weights times gain compute
+  /// the same without it; a weight that something else reads too is none of
+  /// them, then the gain cannot be folded.
+  std::vector<unsigned> scales;
+  bool isFoldable = true;
 
   int64_t size() const;
 };
