@@ -13,11 +13,14 @@
 #include "twist/Support/Philox.h"
 #include "twist/Train/StepMemory.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
 
+#include <iostream>
 #include <sys/resource.h>
 
 using namespace twist;
@@ -56,12 +59,18 @@ struct Arguments {
   Option<double> smoothing{*this, "label-smoothing", "In [0, 1)", 0};
   Option<double> kappa{*this, "kappa", "Kept fraction of each axis's units", 1};
   Option<std::string> precision{*this, "precision", "f64, f32 or bf16", "f32"};
-  Option<int> threads{*this, "threads", "Threads; 0: all", 0};
+  cl::list<int> threads{
+      "threads", cl::CommaSeparated, cl::cat(category),
+      cl::desc("Threads, 0: all (default); several: one run from the start for "
+               "each")};
   Option<std::string> write{*this, "write",
                             "Folder for parameters after the steps, .npy", ""};
   Option<std::string> emit{*this, "emit-mlir",
                            "Folder for the step before code generation", ""};
   Option<bool> profile{*this, "profile", "Time of each kernel", false};
+  Option<bool> interactive{
+      *this, "interactive",
+      "One step per line of standard input, answered by a line of JSON", false};
   Option<bool> json{*this, "json", "Print one JSON object", false};
   Option<bool> layout{*this, "layout", "Print the parameters and stop", false};
   List train{*this, "train", "Globs on names of weights to train"};
@@ -178,9 +187,12 @@ public:
 
 private:
   llvm::Error makeStep();
+  llvm::Error prepare(int threads);
   llvm::Error train();
+  llvm::Error answer();
   llvm::Expected<double> oneStep(int64_t number);
   void report();
+  std::string hashOfMemory() const;
   void fillInputs(int64_t batch);
 
   const Arguments &arguments;
@@ -215,7 +227,10 @@ llvm::Error Runner::makeStep() {
   const ModelLayout &layout = compiler->layout();
   if (arguments.layout)
     return llvm::Error::success();
-  if (layout.logits < 0 || layout.sequenceSymbol.empty())
+  bool hasIds = llvm::any_of(layout.inputs, [](const Tensor &input) {
+    return input.role == InputRole::Ids;
+  });
+  if (layout.logits < 0 || !hasIds)
     return createStringError("'" + arguments.model +
                              "' is no language model: it has no token ids or "
                              "no logits");
@@ -240,16 +255,16 @@ llvm::Error Runner::makeStep() {
                              arguments.precision + "'");
   request.entries =
       arguments.accumulate > 1 ? EntryGradients | EntryUpdate : EntryStep;
+  auto read = Tokens::create(arguments, layout.vocabulary);
+  if (!read)
+    return read.takeError();
+  tokens = std::move(*read);
   double start = now();
   auto compiled = compiler->compile(request);
   if (!compiled)
     return compiled.takeError();
   step = *compiled;
   compileSeconds = now() - start;
-  auto read = Tokens::create(arguments, layout.vocabulary);
-  if (!read)
-    return read.takeError();
-  tokens = std::move(*read);
   return llvm::Error::success();
 }
 
@@ -299,14 +314,50 @@ llvm::Expected<double> Runner::oneStep(int64_t number) {
   return result ? llvm::Expected<double>(loss) : result.takeError();
 }
 
-llvm::Error Runner::train() {
+llvm::Error Runner::prepare(int threads) {
+  losses.clear();
+  seconds.clear();
+  session.reset();
   memory.emplace(compiler->layout(), *step);
   if (llvm::Error error = memory->readParameters(*compiler, masks))
     return error;
-  auto made = step->createSession(arguments.threads);
+  auto made = step->createSession(threads);
   if (!made)
     return made.takeError();
   session = std::move(*made);
+  return llvm::Error::success();
+}
+
+static double processorSeconds() {
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  auto seconds = [](const timeval &t) {
+    return double(t.tv_sec) + 1e-6 * double(t.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+/// For benchmarks that let several engines step in turn.
+llvm::Error Runner::answer() {
+  std::string line;
+  for (int64_t i = 0; std::getline(std::cin, line); ++i) {
+    double start = now(), processor = processorSeconds();
+    auto loss = oneStep(i);
+    if (!loss)
+      return loss.takeError();
+    llvm::outs() << llvm::formatv(
+        "{0}\n", llvm::json::Value(llvm::json::Object{
+                     {"loss", *loss},
+                     {"seconds", now() - start},
+                     {"cpu", processorSeconds() - processor},
+                     {"memory", int64_t(memory->bytes + step->workingBytes())},
+                     {"compile_seconds", compileSeconds}}));
+    llvm::outs().flush();
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error Runner::train() {
   for (int64_t i = 0; i < arguments.steps; ++i) {
     // The first one touches all memory.
     if (i == 1 && arguments.profile)
@@ -320,6 +371,23 @@ llvm::Error Runner::train() {
     seconds.push_back(now() - start);
   }
   return llvm::Error::success();
+}
+
+/// SHA-256 of parameters and the optimiser's state.
+std::string Runner::hashOfMemory() const {
+  llvm::SHA256 hash;
+  auto add = [&](const void *data, llvm::ArrayRef<int64_t> dims,
+                 twist_type type) {
+    size_t bytes = twist_type_size(type);
+    for (int64_t size : dims)
+      bytes *= size_t(size);
+    hash.update(llvm::StringRef(static_cast<const char *>(data), bytes));
+  };
+  for (auto [i, parameter] : llvm::enumerate(compiler->layout().parameters))
+    add(memory->buffers.parameters[i], step->parameterDims(i), parameter.type);
+  for (auto [i, state] : llvm::enumerate(step->state()))
+    add(memory->buffers.state[i], state.dims, state.type);
+  return llvm::toHex(hash.final(), /*LowerCase=*/true);
 }
 
 void Runner::report() {
@@ -347,7 +415,8 @@ void Runner::report() {
                      {"working_bytes", int64_t(step->workingBytes())},
                      {"buffer_bytes", int64_t(memory->bytes)},
                      {"peak_bytes", int64_t(usage.ru_maxrss) * 1024},
-                     {"hash", step->hash()}}));
+                     {"hash", step->hash()},
+                     {"sha256", hashOfMemory()}}));
   } else {
     for (auto [i, loss] : llvm::enumerate(losses))
       llvm::outs() << llvm::format("step %4d  loss %.15g  %.1f ms\n", int(i),
@@ -380,9 +449,18 @@ llvm::Error Runner::run() {
     printLayout(compiler->layout());
     return llvm::Error::success();
   }
-  if (llvm::Error error = train())
-    return error;
-  report();
+  std::vector<int> threads(arguments.threads.begin(), arguments.threads.end());
+  if (threads.empty())
+    threads.push_back(0);
+  for (int count : threads) {
+    if (llvm::Error error = prepare(count))
+      return error;
+    if (arguments.interactive)
+      return answer();
+    if (llvm::Error error = train())
+      return error;
+    report();
+  }
   if (!arguments.write.empty())
     return writeParameters(arguments.write, compiler->layout(), *step,
                            memory->buffers);
