@@ -200,15 +200,30 @@ void twist::cpu::splitBatch(OpBuilder &b, Contraction &c) {
   }
 }
 
-/// Dimension i of the transposed value is dimension permutation[i] of the
-/// source.
+/// From the dimensions of the result to those of the input, of an op that only
+/// permutes them; null for any other.
+static AffineMap permutationOf(linalg::LinalgOp op) {
+  if (!op.hasPureTensorSemantics() || op.getNumDpsInputs() != 1 ||
+      op.getNumDpsInits() != 1 ||
+      !isa<RankedTensorType>(op.getDpsInputs()[0].getType()))
+    return AffineMap();
+  Block &body = *op.getBlock();
+  AffineMap in = op.getIndexingMapsArray()[0],
+            out = op.getIndexingMapsArray()[1];
+  if (body.getTerminator()->getOperand(0) != body.getArgument(0) ||
+      !in.isPermutation() || !out.isPermutation())
+    return AffineMap();
+  return in.compose(inversePermutation(out));
+}
+
+/// Reads the value from before its transpositions.
 static void foldTranspose(Value &value, AffineMap &map) {
-  while (auto transpose = value.getDefiningOp<linalg::TransposeOp>()) {
-    SmallVector<AffineExpr> results(map.getNumResults());
-    for (auto [i, from] : llvm::enumerate(transpose.getPermutation()))
-      results[from] = map.getResult(i);
-    map = AffineMap::get(map.getNumDims(), 0, results, map.getContext());
-    value = transpose.getInput();
+  while (auto op = value.getDefiningOp<linalg::LinalgOp>()) {
+    AffineMap permutation = permutationOf(op);
+    if (!permutation)
+      return;
+    map = permutation.compose(map);
+    value = op.getDpsInputs()[0];
   }
 }
 

@@ -62,7 +62,8 @@ bool formConvolution(mlir::linalg::LinalgOp op, TargetInfo target);
 /// Moves the ops that follow cpu.gemms into their epilogues; returns how many.
 unsigned fuseEpilogues(mlir::Operation *root);
 
-/// Fuses elementwise ops into their only users.
+/// Fuses elementwise ops into their only users, or into all of several where
+/// that reads no more and writes less.
 mlir::LogicalResult fuseElementwise(mlir::Operation *root);
 
 } // namespace twist::cpu

@@ -1,4 +1,5 @@
-//===- Epilogue.cpp - Elementwise fusion ------------------------------------===//
+//===- Epilogue.cpp - Elementwise fusion
+//------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -54,9 +55,9 @@ static bool isOfGemm(Value value, unsigned depth = 0) {
     return isOfGemm(op->getOperand(0), depth);
   auto generic = dyn_cast_or_null<linalg::GenericOp>(op);
   return generic && depth < 4 && generic.getNumReductionLoops() == 0 &&
-         llvm::any_of(generic.getDpsInputs(), [&](Value input) {
-           return isOfGemm(input, depth + 1);
-         });
+         llvm::any_of(
+             generic.getDpsInputs(),
+             [&](Value input) { return isOfGemm(input, depth + 1); });
 }
 
 /// The columns of a gemm that are several dimensions for its readers are one
@@ -68,7 +69,68 @@ static bool joinsColumns(OpOperand *operand) {
          expand->hasOneUse() && isOfGemm(expand.getSrc());
 }
 
-LogicalResult twist::cpu::fuseElementwise(Operation *root) {
+/// Ops of a body that may be computed again.
+static constexpr unsigned cheapOps = 8;
+
+/// An elementwise op without calls of functions, which does not wait to become
+/// an epilogue.
+static bool isCheap(linalg::GenericOp op) {
+  return op.hasPureTensorSemantics() && op->getNumResults() == 1 &&
+         op.getNumReductionLoops() == 0 &&
+         op.getIndexingMapsArray().back().isPermutation() &&
+         op.getRegionOutputArgs()[0].use_empty() &&
+         op.getBody()->getOperations().size() <= cheapOps + 1 &&
+         isVectorizable(*op.getBody()) && !isHeavy(*op.getBody()) &&
+         llvm::none_of(op.getDpsInputs(), [](Value input) {
+           return isOfGemm(input) && input.hasOneUse();
+         });
+}
+
+/// Whether `user` reads no more large tensors with `producer` inside.
+static bool readsNoMore(linalg::GenericOp producer, Operation *user) {
+  auto consumer = dyn_cast<linalg::GenericOp>(user);
+  if (!consumer || !consumer.hasPureTensorSemantics() ||
+      llvm::is_contained(consumer.getDpsInits(), producer.getResult(0)))
+    return false;
+  for (OpOperand *operand : consumer.getDpsInputOperands())
+    if (operand->get() == producer.getResult(0) &&
+        !consumer.getMatchingIndexingMap(operand).isProjectedPermutation())
+      return false;
+  SmallVector<Value> inputs = consumer.getDpsInputs();
+  llvm::SmallPtrSet<Value, 4> added;
+  for (OpOperand *operand : producer.getDpsInputOperands())
+    if (producer.getRank(operand) == producer.getNumLoops() &&
+        !llvm::is_contained(inputs, operand->get()))
+      added.insert(operand->get());
+  return added.size() <= 1;
+}
+
+/// Gives each user of a cheap op a copy of its own, if all will take it:
+///   a = op(x); f(a), g(a) → f(op(x)), g(op(x))
+static bool repeatCheapOps(Operation *root) {
+  SmallVector<linalg::GenericOp> ops;
+  root->walk([&](linalg::GenericOp op) { ops.push_back(op); });
+  bool changed = false;
+  for (linalg::GenericOp op : ops) {
+    if (!isCheap(op))
+      continue;
+    llvm::SmallSetVector<Operation *, 4> users(op->user_begin(),
+                                               op->user_end());
+    if (users.size() < 2 || !llvm::all_of(users, [&](Operation *user) {
+          return readsNoMore(op, user);
+        }))
+      continue;
+    for (Operation *user : users) {
+      OpBuilder b(user);
+      user->replaceUsesOfWith(op.getResult(0), b.clone(*op)->getResult(0));
+    }
+    op.erase();
+    changed = true;
+  }
+  return changed;
+}
+
+static LogicalResult fuseOnce(Operation *root) {
   RewritePatternSet patterns(root->getContext());
   linalg::populateElementwiseOpsFusionPatterns(patterns, shouldFuse);
   linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
@@ -82,6 +144,18 @@ LogicalResult twist::cpu::fuseElementwise(Operation *root) {
   return applyPatternsGreedily(root, std::move(patterns));
 }
 
+/// Rounds of repetition: each may make the next ops cheap to repeat.
+static constexpr unsigned mostRounds = 3;
+
+LogicalResult twist::cpu::fuseElementwise(Operation *root) {
+  if (failed(fuseOnce(root)))
+    return failure();
+  for (unsigned round = 0; round < mostRounds && repeatCheapOps(root); ++round)
+    if (failed(fuseOnce(root)))
+      return failure();
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // Into the epilogue of a gemm
 //===----------------------------------------------------------------------===//
@@ -90,7 +164,8 @@ LogicalResult twist::cpu::fuseElementwise(Operation *root) {
 /// gemm, to the gemm's.
 static SmallVector<AffineExpr> dimsOf(AffineMap map, AffineMap initMap) {
   SmallVector<AffineExpr> dims(map.getNumDims());
-  for (auto [expr, target] : llvm::zip_equal(map.getResults(), initMap.getResults()))
+  for (auto [expr, target] :
+       llvm::zip_equal(map.getResults(), initMap.getResults()))
     dims[cast<AffineDimExpr>(expr).getPosition()] = target;
   return dims;
 }
@@ -144,13 +219,15 @@ static GemmOp rebuild(OpBuilder &b, GemmOp gemm, ArrayRef<Value> extras,
                       Value &sum) {
   auto result = GemmOp::create(
       b, gemm.getLoc(), TypeRange{init.getType()}, gemm.getLhs(), gemm.getRhs(),
-      extras, gemm.getTaps(), init, b.getAffineMapArrayAttr(maps), gemm.getBatch(),
-      gemm.getRows(), gemm.getPanelAttr(), gemm.getAccumulator(),
-      gemm.getLhsUnsigned(), gemm.getRhsUnsigned(), gemm.getDepth());
+      extras, gemm.getTaps(), init, b.getAffineMapArrayAttr(maps),
+      gemm.getBatch(), gemm.getRows(), gemm.getPanelAttr(),
+      gemm.getAccumulator(), gemm.getLhsUnsigned(), gemm.getRhsUnsigned(),
+      gemm.getDepth());
   Block *block = b.createBlock(&result.getEpilogue());
   Block &old = gemm.getEpilogue().front();
   for (BlockArgument argument : old.getArguments())
-    map.map(argument, block->addArgument(argument.getType(), argument.getLoc()));
+    map.map(argument,
+            block->addArgument(argument.getType(), argument.getLoc()));
   for (Operation &op : old.without_terminator())
     b.clone(op, map);
   sum = map.lookupOrDefault(old.getTerminator()->getOperand(0));
@@ -197,9 +274,9 @@ static void fuse(GemmOp gemm, linalg::GenericOp consumer) {
   }
   for (Operation &op : consumer.getBody()->without_terminator())
     b.clone(op, map);
-  YieldOp::create(b, consumer.getLoc(),
-                  map.lookupOrDefault(
-                      consumer.getBody()->getTerminator()->getOperand(0)));
+  YieldOp::create(
+      b, consumer.getLoc(),
+      map.lookupOrDefault(consumer.getBody()->getTerminator()->getOperand(0)));
   consumer->replaceAllUsesWith(fused.getResults());
   consumer.erase();
   gemm.erase();
