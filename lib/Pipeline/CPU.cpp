@@ -89,13 +89,17 @@ void twist::populateCPUProgramPasses(OpPassManager &pm) {
   // arith, func, llvm, math, memref (no alloc), scf, vector
 }
 
-void twist::populateCPULLVMPasses(OpPassManager &pm) {
+void twist::populateCPULLVMPasses(OpPassManager &pm,
+                                  const CPUPipelineOptions &options) {
   pm.addPass(cpu::createCPUExpandMath());
   pm.addPass(createConvertVectorToSCFPass());
   pm.addPass(cpu::createCPUExpandReshapes());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
-  pm.addPass(arith::createArithExpandOpsPass());
+  // What the processor does not round would become calls of a library.
+  arith::ArithExpandOpsPassOptions expand;
+  expand.includeBf16 = !options.bf16Conversions;
+  pm.addPass(arith::createArithExpandOpsPass(expand));
   addCleanup(pm);
   pm.addPass(createSCFToControlFlowPass());
   ConvertVectorToLLVMPassOptions vector;
@@ -120,7 +124,7 @@ void twist::populateCPUPasses(OpPassManager &pm,
   populateCPUBufferPasses(pm);
   populateCPUKernelPasses(pm, options);
   populateCPUProgramPasses(pm);
-  populateCPULLVMPasses(pm);
+  populateCPULLVMPasses(pm, options);
 }
 
 void twist::registerCPUPipelines() {
@@ -134,8 +138,8 @@ void twist::registerCPUPipelines() {
       populateCPUKernelPasses);
   PassPipelineRegistration<>("cpu-program", "The entry, the arena, the ABI",
                              populateCPUProgramPasses);
-  PassPipelineRegistration<>("cpu-llvm", "Everything left to LLVM",
-                             populateCPULLVMPasses);
+  PassPipelineRegistration<CPUPipelineOptions>(
+      "cpu-llvm", "Everything left to LLVM", populateCPULLVMPasses);
   PassPipelineRegistration<CPUPipelineOptions>(
       "cpu-pipeline", "From @main on tensors to LLVM", populateCPUPasses);
 }

@@ -114,6 +114,7 @@ static LogicalResult runPasses(ModuleOp module, const CompileOptions &options,
   }
   CPUPipelineOptions pipeline;
   pipeline.vectorBits = target.vectorBits;
+  pipeline.bf16Conversions = target.bf16Conversions;
   pipeline.bf16Dots = target.bf16Dots;
   pipeline.loops = options.loops;
   populateCPUPasses(pm, pipeline);

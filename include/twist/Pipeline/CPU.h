@@ -22,6 +22,10 @@ struct CPUPipelineOptions : mlir::PassPipelineOptions<CPUPipelineOptions> {
       *this, "bf16-dots",
       llvm::cl::desc("Whether the processor multiplies pairs of bf16 into f32"),
       llvm::cl::init(false)};
+  Option<bool> bf16Conversions{
+      *this, "bf16-conversions",
+      llvm::cl::desc("Whether the processor rounds f32 to bf16"),
+      llvm::cl::init(false)};
   Option<bool> loops{
       *this, "loops",
       llvm::cl::desc("Scalar loops in place of vectorised kernels"),
@@ -35,7 +39,8 @@ void populateCPUBufferPasses(mlir::OpPassManager &pm);
 void populateCPUKernelPasses(mlir::OpPassManager &pm,
                              const CPUPipelineOptions &options);
 void populateCPUProgramPasses(mlir::OpPassManager &pm);
-void populateCPULLVMPasses(mlir::OpPassManager &pm);
+void populateCPULLVMPasses(mlir::OpPassManager &pm,
+                           const CPUPipelineOptions &options);
 
 /// All of them: @main on tensors to LLVM dialect with the entry points of
 /// twist/Runtime/Program.h.

@@ -109,9 +109,10 @@ FailureOr<Target> twist::object::createTarget(StringRef cpu, Location loc) {
       required.push_back(feature);
   target.requiredFeatures = llvm::join(required, ",");
   target.vectorBits = has(subtarget, "avx512f") ? 512 : 256;
-  // Intel's cores take longer for products of pairs than for widening them.
-  target.bf16Dots = has(subtarget, "avx512bf16") &&
-                    StringRef(target.cpu).starts_with("znver");
+  target.bf16Conversions = has(subtarget, "avx512bf16");
+  // Intel's cores take longer for a product of pairs than for three in f32.
+  target.bf16Dots =
+      target.bf16Conversions && StringRef(target.cpu).starts_with("znver");
   return FailureOr<Target>(std::move(target));
 }
 

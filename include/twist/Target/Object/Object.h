@@ -29,8 +29,10 @@ struct Target {
   std::string features; ///< in LLVM's form: "+avx2,-amx-tile,…"
   /// Of `required()`: what a program asks of the machine it runs on.
   std::string requiredFeatures;
-  int64_t vectorBits = 256; ///< width of a vector register
-  bool bf16Dots = false;    ///< whether it multiplies pairs of bf16 fast
+  int64_t vectorBits = 256;     ///< width of a vector register
+  bool bf16Conversions = false; ///< whether it rounds f32 to bf16
+  /// Whether it multiplies pairs of bf16 into f32 faster than f32.
+  bool bf16Dots = false;
   std::unique_ptr<llvm::TargetMachine> machine;
 };
 

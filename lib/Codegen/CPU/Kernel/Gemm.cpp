@@ -52,7 +52,8 @@ void GemmWriter::overOwnRows() {
        rows = rows > 4 ? 4 : rows / 4) {
     Value count = e.sub(toRow, from);
     Value to = e.add(from, e.mul(e.div(count, e.index(rows)), e.index(rows)));
-    overBlocks(from, to, rows, Fetch::None);
+    bool fetches = plan.packed && rows == plan.blockRows;
+    overBlocks(from, to, rows, fetches ? Fetch::NextPanel : Fetch::None);
     from = to;
   }
 }
@@ -126,8 +127,9 @@ void GemmWriter::makeBuffers() {
   panelBuffer = plan.rhs().buffer;
   panelDepthStep = plan.depthStep;
   if (plan.stagesRhs) {
-    stagedPanel = panelBuffer = allocate(
-        plan.stagedDepth() * plan.panelColumns(), plan.rhs().buffer.element);
+    stagedPanel = panelBuffer =
+        allocate(plan.stagedDepth() * plan.panelColumns(),
+                 plan.stagedType(plan.rhs().buffer.element));
     panelDepthStep = e.index(plan.panelColumns() * plan.group);
   }
   rowsBuffer = plan.lhs().buffer;
@@ -135,8 +137,8 @@ void GemmWriter::makeBuffers() {
   // Odd rows have a block beyond the last whole one.
   int64_t rows = plan.taskRows + plan.blockRows;
   if (plan.stagesLhs) {
-    stagedRows = rowsBuffer =
-        allocate(plan.stagedDepth() * rows, plan.lhs().buffer.element);
+    stagedRows = rowsBuffer = allocate(
+        plan.stagedDepth() * rows, plan.stagedType(plan.lhs().buffer.element));
     lhsDepthStep = e.index(plan.blockRows * plan.group);
   }
   if (plan.depthBlock && !plan.sumsInInit)
@@ -170,8 +172,9 @@ void GemmWriter::stageLhs() {
   const NestOperand &lhs = plan.lhs();
   Value from = e.add(rowOffset(0, fromRow),
                      e.mul(firstDepth, lhs.steps[plan.depthDim()]));
-  stageRows(e, plan, lhs.buffer, from, lhs.steps[plan.depthDim()],
-            e.sub(toRow, fromRow), depth, stagedRows);
+  stageRows(e, plan, lhs.buffer, from, lhs.steps[plan.batch],
+            lhs.steps[plan.depthDim()], e.sub(toRow, fromRow), depth,
+            stagedRows);
 }
 
 /// Where the rows of a block start.

@@ -22,6 +22,8 @@ static constexpr int64_t mostRows = 1024;
 /// the second cache together.
 static constexpr int64_t panelDepth = 512, rowsDepth = 256,
                          stagedElements = 3 << 15;
+/// Steps of k up to which rows are widened once.
+static constexpr int64_t wideDepth = 2048;
 /// Panels over which the copy of staged rows pays.
 static constexpr int64_t panelsPerStage = 8;
 /// Columns up to which a right-hand side is read in place.
@@ -30,6 +32,20 @@ static constexpr int64_t directColumns = 128;
 int64_t GemmPlan::stagedDepth() const {
   int64_t steps = depthBlock ? depthBlock : *constantOf(depth);
   return llvm::alignTo(std::max<int64_t>(steps, 1), lanes);
+}
+
+/// Whether the left-hand side, with runs along k, is staged to be widened once
+/// and not for each panel.
+static bool widensRuns(const GemmPlan &plan, const NestOperand &lhs) {
+  auto isFrom = [](Value extent, int64_t least, int64_t most) {
+    std::optional<int64_t> known = constantOf(extent);
+    return known && *known >= least && *known <= most;
+  };
+  return plan.group == 1 &&
+         lhs.buffer.element.getIntOrFloatBitWidth() <
+             plan.accumulator.getIntOrFloatBitWidth() &&
+         isFrom(plan.rows, 64, INT64_MAX) &&
+         isFrom(plan.panels, 4, INT64_MAX) && isFrom(plan.depth, 1, wideDepth);
 }
 
 /// Decides what is staged, and how k is cut.
@@ -43,13 +59,21 @@ static void planStaging(GemmOp op, GemmPlan &plan) {
   bool isDirect = columns && plan.group == 1 && *columns <= directColumns &&
                   isOne(plan.rhs().steps[plan.columnDim()]);
   plan.stagesRhs = !plan.packed && !isDirect;
-  plan.stagesLhs = plan.rowDims == 1 && isOne(plan.lhs().steps[plan.batch]) &&
-                   !isOne(plan.lhs().steps[plan.depthDim()]);
+  bool isWidened = false;
+  if (plan.rowDims == 1) {
+    bool hasRuns = isOne(plan.lhs().steps[plan.depthDim()]);
+    isWidened = hasRuns && widensRuns(plan, plan.lhs());
+    plan.stagesLhs =
+        isWidened || (!hasRuns && isOne(plan.lhs().steps[plan.batch]));
+  }
   if (!plan.stagesRhs && !plan.stagesLhs)
     return;
   // The limits are those of 32-bit elements.
-  int64_t bits = plan.rhs().buffer.element.getIntOrFloatBitWidth();
+  int64_t bits =
+      plan.stagedType(plan.rhs().buffer.element).getIntOrFloatBitWidth();
   int64_t most = (plan.stagesLhs ? rowsDepth : panelDepth) * 32 / bits;
+  if (isWidened)
+    most = wideDepth;
   if (!depth || *depth > most) {
     int64_t steps = depth.value_or(most);
     plan.depthBlock = llvm::alignTo(
@@ -61,8 +85,9 @@ static void planStaging(GemmOp op, GemmPlan &plan) {
   int64_t near =
       (plan.stagesLhs || isBuffered ? stagedElements : nearElements) * 32 /
       bits;
-  plan.taskRows = std::min<int64_t>(
-      mostRows, llvm::alignDown(near / plan.stagedDepth(), plan.blockRows));
+  plan.taskRows = std::clamp<int64_t>(
+      llvm::alignDown(near / plan.stagedDepth(), plan.blockRows),
+      8 * plan.blockRows, mostRows);
 }
 
 static void splitTasks(Emitter &e, GemmPlan &plan) {
@@ -102,6 +127,8 @@ FailureOr<GemmPlan> twist::cpu::planGemm(Emitter &e, GemmOp op) {
   plan.packed = op.getPanel().has_value();
   plan.tapped = bool(op.getTaps());
   plan.accumulator = op.getAccumulator();
+  plan.lhsUnsigned = op.getLhsUnsigned();
+  plan.rhsUnsigned = op.getRhsUnsigned();
   plan.lanes = e.target.lanes(plan.accumulator);
 
   SmallVector<Value> shaped(op->getOperands());

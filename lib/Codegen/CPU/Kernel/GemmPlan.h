@@ -21,6 +21,7 @@ struct GemmPlan {
   /// Steps of k that one instruction sums: a pair, which lies together where
   /// the block reads it, or 1.
   int64_t group = 1;
+  bool lhsUnsigned, rhsUnsigned;
   Type accumulator;
   llvm::SmallVector<Value> batchExtents, rowExtents;
   Value batches, rows, columns, depth, panels;
@@ -50,6 +51,10 @@ struct GemmPlan {
   bool ownsRows() const { return depthBlock || stagesLhs; }
   /// Steps of k that a staging buffer holds.
   int64_t stagedDepth() const;
+  /// What it holds: elements that widen are staged wide.
+  Type stagedType(Type element) const {
+    return group > 1 ? element : accumulator;
+  }
   NestOperand &lhs() { return nest.operands[0]; }
   NestOperand &rhs() { return nest.operands[1]; }
   NestOperand &taps() { return nest.operands[nest.operands.size() - 2]; }
@@ -66,12 +71,12 @@ void stagePanel(Emitter &e, const GemmPlan &plan, const Buffer &source,
                 Value from, Value columnStep, Value depthStep, Value columns,
                 Value depth, const Buffer &panel);
 
-/// Copies `depth` steps of k of `rows` contiguous rows to blocks, each
+/// Copies `depth` steps of k of `rows` rows to blocks, each
 /// row-major [k, blockRows], of pairs [k / 2, blockRows, 2], with zeros after
-/// an odd last step.
+/// an odd last step. Rows are contiguous, or their k is.
 void stageRows(Emitter &e, const GemmPlan &plan, const Buffer &source,
-               Value from, Value depthStep, Value rows, Value depth,
-               const Buffer &blocks);
+               Value from, Value rowStep, Value depthStep, Value rows,
+               Value depth, const Buffer &blocks);
 
 } // namespace twist::cpu
 

@@ -44,16 +44,22 @@ static bool picksRows(Operation *op) {
   return gather && gather.getAxis() == 0;
 }
 
-/// data[p, k] is packed[p / panel, k, p mod panel].
+/// data[p, k] is packed[p / panel, k / group, (p mod panel) · group + k mod
+/// group].
 static void readPacked(nn::GatherOp gather, PackedWeightOp weight) {
   IRRewriter b(gather);
   auto packed = cast<PackedWeightOp>(b.clone(*weight));
-  int64_t panel = packed.getPacking().getPanel();
+  PackingAttr packing = packed.getPacking();
   auto read = [&](OpBuilder &b, Location loc, ValueRange position) -> Value {
-    Value width = arith::ConstantIndexOp::create(b, loc, panel);
-    Value place[] = {arith::DivUIOp::create(b, loc, position[0], width),
-                     position[1],
-                     arith::RemUIOp::create(b, loc, position[0], width)};
+    Value width = arith::ConstantIndexOp::create(b, loc, packing.getPanel());
+    Value group = arith::ConstantIndexOp::create(b, loc, packing.getGroup());
+    Value column = arith::RemUIOp::create(b, loc, position[0], width);
+    Value place[] = {
+        arith::DivUIOp::create(b, loc, position[0], width),
+        b.createOrFold<arith::DivUIOp>(loc, position[1], group),
+        b.createOrFold<arith::AddIOp>(
+            loc, b.createOrFold<arith::MulIOp>(loc, column, group),
+            b.createOrFold<arith::RemUIOp>(loc, position[1], group))};
     return tensor::ExtractOp::create(b, loc, packed.getPacked(), place);
   };
   b.replaceOp(gather, nn::decomposeGather(b, gather, read));

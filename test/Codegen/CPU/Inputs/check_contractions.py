@@ -10,8 +10,9 @@ BEFORE = ["-pass-pipeline=builtin.module(func.func(cpu-form-contractions{vector-
           "cpu-lower-kernels{vector-bits=VECTOR bf16-dots=DOTS},cpu-expand-math,cpu-launch-to-loops,canonicalize,cse,cpu-llvm)"]
 NUMPY = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "i8": np.int8, "i32": np.int32}
 # Capitals are more than one block of k, one panel, or the rows of one task.
-SIZES = {"b": 3, "h": 2, "m": 19, "n": 37, "k": 23, "j": 5, "u": 1, "o": 64, "K": 1037, "M": 397, "N": 150}
-STATIC = "ou"
+SIZES = {"b": 3, "h": 2, "m": 19, "n": 37, "k": 23, "j": 5, "u": 1, "o": 64, "K": 1037, "M": 397, "N": 150,
+         "R": 70, "D": 45, "C": 270}
+STATIC = "ouRDC"
 
 
 def tensor(dims, element):
@@ -70,6 +71,8 @@ SPECS = ["mk,kn->mn", "mk,nk->mn", "km,kn->mn", "kn,mk->mn", "bmk,bkn->bmn", "bh
          "KM,Kn->Mn", "mK,NK->mN", "KM,NK->MN", "bjm,bjn->mn", "bjmk,bjn->mkn"]
 # Halves summed to halves: the sums of blocks wait in f32.
 HALVES = ["KM,Kn->Mn", "mK,NK->mN"]
+# Rows that are widened once for several panels.
+WIDENED = ["RD,DC->RC", "RD,CD->RC"]
 # Pairs of bf16 along k, odd numbers of them too.
 PAIRS = ["mk,kn->mn", "km,kn->mn", "bhmk,bhnk->bhmn", "kn,mk->mn", "KM,Kn->Mn", "mK,NK->mN", "mo,no->mn", "bmk,bko->bmo"]
 
@@ -79,6 +82,8 @@ def main():
     cases = [(f"c{i}_{element}", spec, element, out) for i, spec in enumerate(SPECS)
              for element, out in (kinds if i < 3 else kinds[:1 + i % 2])]
     cases += [(f"h{i}", spec, "f16", "f16") for i, spec in enumerate(HALVES)]
+    cases += [(f"w{i}_{element}_{out}", spec, element, out) for i, spec in enumerate(WIDENED)
+              for element, out in (("f16", "f32"), ("f16", "f16"), ("i8", "i32"))]
     pairs = [(f"p{i}", spec, "bf16", ("f32", "bf16")[i % 2]) for i, spec in enumerate(PAIRS)]
     for bits, march in ((256, "haswell"), (512, "native")):
         if bits == 512 and not has("avx512f"):
