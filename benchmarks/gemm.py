@@ -1,7 +1,8 @@
 """Matrix kernels in f32 against numpy's OpenBLAS and the machine's multiply-add peak, on one thread.
 
-Rates are by processor time, each the median of runs taken in turn with the others.
-    benchmarks/gemm [--repeats 15] [--vector-bits 512]
+Rates are by processor time, each the median of runs taken in turn with the others. With --step, the products of a
+training step instead, against MKL (which PyPI has; 1 GB in .deps/bench).
+    benchmarks/gemm [--repeats 15] [--vector-bits 512] [--step f32|bf16]
 """
 import argparse
 import ctypes
@@ -75,11 +76,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--vector-bits", type=int, default=512)
+    parser.add_argument("--step", choices=["f32", "bf16"])
     options = parser.parse_args()
     lanes = options.vector_bits // 32
+    peak, peak_flops = peak_function(lanes)
+    if options.step:
+        import step_gemm
+        return step_gemm.run(ROOT, options.step, options.vector_bits, options.repeats, aligned, rate, peak, peak_flops)
     text = "".join(function(f"g{v}", "f32", "f32", v * lanes, None, False) for v in {s[3] for s in SHAPES})
     library = Library(text, options=f"vector-bits={options.vector_bits}")
-    peak, peak_flops = peak_function(lanes)
     print("| rows | columns | k | GFLOP/s | OpenBLAS | peak | of peak |\n|---:|---:|---:|---:|---:|---:|---:|")
     for m, n, k, vectors in SHAPES:
         rng = np.random.default_rng(0)
