@@ -76,6 +76,8 @@ def stopped(name, arguments, names, with_signal):
     process = start(arguments, "stopped")
     while process.poll() is None and len(os.listdir("stopped")) == len(names):
         time.sleep(0.0002)
+    if with_signal == signal.SIGINT:
+        time.sleep(0.02)  # a file is made first, then noted as one to remove
     process.send_signal(with_signal)
     process.communicate()
     for file in names:
