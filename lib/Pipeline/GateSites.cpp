@@ -117,13 +117,59 @@ FailureOr<SmallVector<GatePlace>> GateFinder::find(func::FuncOp function) {
   return places;
 }
 
+/// Whether the value, or a sum of it with a constant, is returned.
+static bool reachesOutput(Value value) {
+  return llvm::any_of(value.getUsers(), [](Operation *user) {
+    if (isa<onnx::AddOp, onnx::IdentityOp>(user))
+      return llvm::any_of(user->getResult(0).getUsers(),
+                          llvm::IsaPred<func::ReturnOp>);
+    return isa<func::ReturnOp>(user);
+  });
+}
+
+FailureOr<SmallVector<GatePlace>>
+GateFinder::findProducts(func::FuncOp function) {
+  markData(function);
+  SmallVector<GatePlace> places;
+  for (Operation &op : function.getBody().front()) {
+    auto gemm = dyn_cast<onnx::GemmOp>(op);
+    if (!gemm && !isa<onnx::MatMulOp>(op))
+      continue;
+    OpOperand &left = op.getOpOperand(0), &right = op.getOpOperand(1);
+    auto type = dyn_cast<RankedTensorType>(right.get().getType());
+    auto whole = dyn_cast<RankedTensorType>(left.get().getType());
+    if (!type || !whole || !type.hasStaticShape() || type.getRank() != 2 ||
+        data.contains(stripGates(right.get())) ||
+        !data.contains(stripGates(left.get())) ||
+        isa<BlockArgument>(stripGates(left.get())) ||
+        reachesOutput(op.getResult(0)))
+      continue;
+    GatePlace place{&left, &right, whole.getRank() - 1, 0, {}, ""};
+    if (gemm) {
+      place.dataDim = gemm.getTransA() ? 0 : 1;
+      place.weightDim = gemm.getTransB() ? 1 : 0;
+    }
+    place.key = "product/" + std::to_string(places.size());
+    places.push_back(std::move(place));
+  }
+  if (places.empty())
+    return function.emitError("has no product with a matrix of weights");
+  return places;
+}
+
+FailureOr<SmallVector<GatePlace>>
+twist::findSites(GateFinder &finder, func::FuncOp function, SiteChoice choice) {
+  return choice == SiteChoice::Gated ? finder.find(function)
+                                     : finder.findProducts(function);
+}
+
 prune::Site GateFinder::describe(GatePlace &place) const {
   prune::Site site;
   site.key = place.key;
   Operation *op = place.data->getOwner();
   if (auto name = dyn_cast<NameLoc>(op->getLoc()))
     site.node = name.getName().str();
-  auto type = cast<RankedTensorType>(place.gates[0].getType());
+  auto type = cast<RankedTensorType>(place.data->get().getType());
   site.width = type.getDimSize(place.dataDim);
   auto weight = cast<RankedTensorType>(place.weight->get().getType());
   site.isMatrix = weight.getRank() == 2 && weight.hasStaticShape();

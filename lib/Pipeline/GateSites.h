@@ -9,7 +9,7 @@
 #define TWIST_LIB_PIPELINE_GATESITES_H
 
 #include "twist/Dialect/Twist/Transforms/Subnetwork.h"
-#include "twist/Prune/Calibration.h"
+#include "twist/Pipeline/Gates.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -41,6 +41,10 @@ public:
 
   mlir::FailureOr<llvm::SmallVector<GatePlace>>
   find(mlir::func::FuncOp function);
+  /// Every product of data with a matrix on its right, gated or not, but those
+  /// of inputs as they are and those that make outputs; they have no gates.
+  mlir::FailureOr<llvm::SmallVector<GatePlace>>
+  findProducts(mlir::func::FuncOp function);
   prune::Site describe(GatePlace &place) const;
 
 private:
@@ -54,6 +58,9 @@ private:
   llvm::StringMap<AxisInfo> axes;
   llvm::DenseSet<mlir::Value> data;
 };
+
+mlir::FailureOr<llvm::SmallVector<GatePlace>>
+findSites(GateFinder &finder, mlir::func::FuncOp function, SiteChoice choice);
 
 } // namespace twist
 

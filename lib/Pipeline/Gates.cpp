@@ -42,10 +42,12 @@ static void setResults(func::FuncOp function, ArrayRef<Value> results,
 
 /// The weights' rows: what a program without inputs says they are.
 static LogicalResult readWeights(ModuleOp module, GateFinder &finder,
+                                 SiteChoice choice,
                                  std::vector<prune::Site> &sites) {
   OwningOpRef<ModuleOp> copy = module.clone();
   auto function = copy->lookupSymbol<func::FuncOp>("main");
-  FailureOr<SmallVector<GatePlace>> places = finder.find(function);
+  FailureOr<SmallVector<GatePlace>> places =
+      findSites(finder, function, choice);
   if (failed(places))
     return failure();
   OpBuilder builder(function.getBody().front().getTerminator());
@@ -74,14 +76,16 @@ static LogicalResult readWeights(ModuleOp module, GateFinder &finder,
 }
 
 FailureOr<ExposedGates> twist::exposeGates(ModuleOp module,
-                                           ArrayRef<std::string> kinds) {
+                                           ArrayRef<std::string> kinds,
+                                           SiteChoice choice) {
   ExposedGates result;
   GateFinder finder(module, kinds);
   result.values = module.clone();
   auto function = result.values->lookupSymbol<func::FuncOp>("main");
   if (!function)
     return module.emitError("has no function @main");
-  FailureOr<SmallVector<GatePlace>> places = finder.find(function);
+  FailureOr<SmallVector<GatePlace>> places =
+      findSites(finder, function, choice);
   if (failed(places))
     return failure();
   OpBuilder builder(function.getBody().front().getTerminator());
@@ -95,7 +99,7 @@ FailureOr<ExposedGates> twist::exposeGates(ModuleOp module,
   setResults(function, results, "gate");
   GateCounts gates;
   if (failed(lowerGates(*result.values, gates)) ||
-      failed(readWeights(module, finder, result.sites)))
+      failed(readWeights(module, finder, choice, result.sites)))
     return failure();
   return result;
 }

@@ -97,8 +97,8 @@ struct Lifted {
 
 class Lifter {
 public:
-  Lifter(ModuleOp module, prune::StagedModel &model)
-      : source(module), model(model) {}
+  Lifter(ModuleOp module, SiteChoice choice, prune::StagedModel &model)
+      : source(module), choice(choice), model(model) {}
   FailureOr<Lifted> lift(const prune::Batch &batch);
 
 private:
@@ -110,6 +110,7 @@ private:
   LogicalResult keepOutputs();
 
   ModuleOp source;
+  SiteChoice choice;
   prune::StagedModel &model;
   Lifted result;
 };
@@ -281,8 +282,9 @@ LogicalResult Lifter::keepOutputs() {
 FailureOr<Lifted> Lifter::lift(const prune::Batch &batch) {
   result.module = source.clone();
   result.function = result.module->lookupSymbol<func::FuncOp>("main");
+  GateFinder finder(*result.module, {"*"});
   FailureOr<SmallVector<GatePlace>> places =
-      GateFinder(*result.module, {"*"}).find(result.function);
+      findSites(finder, result.function, choice);
   if (failed(places) || failed(keepOutputs()))
     return failure();
   for (auto [i, place] : llvm::enumerate(*places)) {
@@ -467,6 +469,10 @@ LogicalResult Stager::addStage(int64_t index) {
     types.push_back(mapped.getType());
     names.push_back(name("out", i));
   }
+  if (returned.empty()) { // the next site is given what was there already
+    model.stages.push_back(std::move(stage));
+    return success();
+  }
   func::ReturnOp::create(builder, function.getLoc(), returned);
   function.setFunctionType(FunctionType::get(
       module.getContext(), function.getArgumentTypes(), types));
@@ -491,13 +497,14 @@ LogicalResult Stager::run() {
 }
 
 FailureOr<prune::StagedModel> twist::stageModel(ModuleOp module,
-                                                const prune::Batch &batch) {
+                                                const prune::Batch &batch,
+                                                SiteChoice choice) {
   prune::StagedModel model;
-  FailureOr<ExposedGates> exposed = exposeGates(module, {"*"});
+  FailureOr<ExposedGates> exposed = exposeGates(module, {"*"}, choice);
   if (failed(exposed))
     return failure();
   model.sites = std::move(exposed->sites);
-  FailureOr<Lifted> lifted = Lifter(module, model).lift(batch);
+  FailureOr<Lifted> lifted = Lifter(module, choice, model).lift(batch);
   if (failed(lifted) || failed(Stager(std::move(*lifted), model).run()))
     return failure();
   return model;

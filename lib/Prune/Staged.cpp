@@ -7,6 +7,8 @@
 
 #include "twist/Prune/Staged.h"
 
+#include "twist/Prune/SparseGPT.h"
+
 #include "llvm/ADT/STLExtras.h"
 
 #include <cstring>
@@ -159,6 +161,10 @@ Error StagedRun::run(
     int64_t index,
     function_ref<Error(Runner &, const Batch &, ArrayRef<Array>)> take) {
   const Stage &stage = model.stages[index];
+  if (!stage.program) {
+    at = index;
+    return Error::success();
+  }
   auto runner = Runner::create(stage.program.get(), threads);
   if (!runner)
     return runner.takeError();
@@ -205,7 +211,8 @@ Error StagedRun::runTo(int64_t site) {
 }
 
 Error StagedRun::accumulate(Site &site, bool withProducts) const {
-  auto runner = Runner::create(model.stages[at].program.get(), threads);
+  // For its threads alone.
+  auto runner = Runner::create(model.stages.back().program.get(), threads);
   if (!runner)
     return runner.takeError();
   for (auto [b, array] : llvm::enumerate(values[model.consumers[at].data]))
@@ -330,6 +337,14 @@ Expected<TicketMeter::Result> TicketMeter::measure(const KeptUnits &kept,
   StagedRun run(model, report, kept, threads);
   for (const CorrectedSite &site : result.corrected)
     run.correct(site);
+  Expected<double> quality = finish(run);
+  if (!quality)
+    return quality.takeError();
+  result.quality = *quality;
+  return result;
+}
+
+Expected<double> TicketMeter::finish(StagedRun &run) {
   meter.start();
   Error error = run.finish(
       [&](Runner &runner, const Batch &batch, ArrayRef<Array> outputs) {
@@ -337,6 +352,19 @@ Expected<TicketMeter::Result> TicketMeter::measure(const KeptUnits &kept,
       });
   if (error)
     return std::move(error);
-  result.quality = meter.value();
-  return result;
+  return meter.value();
+}
+
+Expected<std::pair<double, double>> TicketMeter::measureSparse(double density) {
+  StagedRun onData(model, data, {}, threads), run(model, report, {}, threads);
+  std::vector<CorrectedSite> sites;
+  Expected<double> kept = sparsifyModel(model, onData, density, sites);
+  if (!kept)
+    return kept.takeError();
+  for (const CorrectedSite &site : sites)
+    run.correct(site);
+  Expected<double> quality = finish(run);
+  if (!quality)
+    return quality.takeError();
+  return std::pair(*quality, *kept);
 }

@@ -31,6 +31,8 @@ StringRef twist::policyName(TicketPolicy policy) {
     return "flap";
   case TicketPolicy::Obs:
     return "obs";
+  case TicketPolicy::SparseGPT:
+    return "sparsegpt";
   }
   llvm_unreachable("a policy of the enumeration");
 }
@@ -139,6 +141,9 @@ static LogicalResult check(ArrayRef<AxisInfo> axes,
     return emitError(loc) << "kappa is not between 0 and 1";
   if (options.group < 1 || options.roundTo < 1)
     return emitError(loc) << "group and round-to are at least 1";
+  if (options.policy == TicketPolicy::SparseGPT)
+    return emitError(loc) << "the policy sparsegpt removes no units, it makes "
+                             "weights zero: twist ticket measures it";
   if (options.minUnits < 0)
     return emitError(loc) << "the least number of units is at least 0";
   if (options.pinFirst < 0 || options.pinLast < 0)

@@ -152,6 +152,55 @@ def check_search(model, data, report, ids, folder):
     print("search: mean, sd, least and most as measured one by one; the best is kept")
 
 
+def sparse_weight(x, w, density):
+    """SparseGPT as in the paper: one H, its inverse's upper factor, blocks of 128."""
+    h = x.T @ x
+    h += .01 * np.trace(h) / len(h) * np.eye(len(h))
+    u = np.linalg.cholesky(np.linalg.inv(h)).T
+    w = w.copy()
+    for start in range(0, len(w), 128):
+        stop = min(start + 128, len(w))
+        scores = (w[start:stop] / np.diag(u)[start:stop, None])**2
+        zeros = int(np.floor((1 - density) * scores.size + .5))
+        mask = np.zeros(scores.size, bool)
+        mask[np.argsort(scores, axis=None, kind="stable")[:zeros]] = True
+        mask = mask.reshape(scores.shape)
+        for i in range(start, stop):
+            error = np.where(mask[i - start], w[i], 0) / u[i, i]
+            w[i:] -= u[i, i:, None] * error
+            w[i, mask[i - start]] = 0
+    return w
+
+
+def check_sparse(model, data, report, ids, folder):
+    """Product by product on data of those before, in onnxruntime and numpy."""
+    changed = onnx.load(model)
+    weights = {t.name: t for t in changed.graph.initializer}
+    rows, kept, count = np.load(data), 0, 0
+    for node in list(changed.graph.node):
+        if node.op_type not in ("MatMul", "Gemm") or node.input[1] not in weights or "lm_head" in node.input[1] or \
+                "wte" in node.input[1]:
+            continue
+        graph = onnx.ModelProto.FromString(changed.SerializeToString())
+        graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(node.input[0]))
+        session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+        x = session.run([node.input[0]], {"input_ids": rows})[0]
+        tensor = weights[node.input[1]]
+        w = onnx.numpy_helper.to_array(tensor).astype(np.float64)
+        new = sparse_weight(x.reshape(-1, x.shape[-1]).astype(np.float64), w, .5)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(new.astype(np.float32), tensor.name))
+        kept, count = kept + np.count_nonzero(new), count + 1
+    out = twist("ticket", model, "--policy", "sparsegpt", "--density", .5, "--data", data, "--report", report, "--batch", 4)
+    quality, held, products = re.search(r"sparsegpt +(\S+), (\S+) of the weights of (\d+) products", out).groups()
+    want = perplexity(changed.SerializeToString(), ids)
+    assert int(products) == count and abs(float(held) - .5) < 1e-3, out
+    assert abs(float(quality) / want - 1) < 1e-3, (quality, want)
+    refused("makes no ticket", "ticket", model, "--policy", "sparsegpt", "--data", data, "-o", "x.json")
+    refused("between 0 and 1", "ticket", model, "--policy", "sparsegpt", "--data", data, "--density", 2)
+    refused("removes no units", "prune", model, "--policy", "sparsegpt", "--data", data, "-o", os.path.join(folder, "x.onnx"))
+    print(f"sparsegpt: {count} products as numpy has them")
+
+
 def main(folder):
     model, other = os.path.join(folder, "m.onnx"), os.path.join(folder, "other.onnx")
     save(gpt2.build(CONFIG, None), model)
@@ -165,6 +214,7 @@ def main(folder):
     check_budget(model, folder)
     check_latency(model, other, folder)
     check_search(model, data, report, ids, folder)
+    check_sparse(model, data, report, ids, folder)
 
 
 if __name__ == "__main__":

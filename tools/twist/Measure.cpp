@@ -112,7 +112,8 @@ std::optional<Executable> twist::tools::openExecutable(StringRef path,
 
 std::optional<StagedData> twist::tools::stageForData(ModuleOp module,
                                                      prune::FeedOptions options,
-                                                     int threads) {
+                                                     int threads,
+                                                     SiteChoice choice) {
   options.tables = proof::lookupTables(module);
   options.wholeBatches = true;
   auto feed = prune::Feed::create(inputPorts(module), options);
@@ -127,7 +128,7 @@ std::optional<StagedData> twist::tools::stageForData(ModuleOp module,
     fail(batch.takeError());
     return std::nullopt;
   }
-  auto model = stageModel(module, *batch);
+  auto model = stageModel(module, *batch, choice);
   if (failed(model))
     return std::nullopt;
   llvm::outs() << llvm::format("memory     %.1f MB between layers\n",

@@ -9,6 +9,7 @@
 #define TWIST_TOOLS_TWIST_MEASURE_H
 
 #include "twist/Pipeline/Compile.h"
+#include "twist/Pipeline/Gates.h"
 #include "twist/Prune/Staged.h"
 #include "twist/Ticket/Ticket.h"
 
@@ -70,7 +71,8 @@ struct StagedData {
 /// fill no batch are dropped. Prints the protocol, the memory it takes, and
 /// errors.
 std::optional<StagedData> stageForData(mlir::ModuleOp module,
-                                       prune::FeedOptions options, int threads);
+                                       prune::FeedOptions options, int threads,
+                                       SiteChoice choice = SiteChoice::Gated);
 
 /// The data to report on, for the staged model.
 std::optional<prune::Feed> reportFeed(mlir::ModuleOp module,

@@ -36,7 +36,10 @@ PolicyArguments::PolicyArguments(cl::OptionCategory &category,
                             "their weights (FLAP)"),
                  clEnumValN(TicketPolicy::Obs, "obs",
                             "the others removed one by one, each time the "
-                            "cheapest (structured SparseGPT)"))),
+                            "cheapest (structured SparseGPT)"),
+                 clEnumValN(TicketPolicy::SparseGPT, "sparsegpt",
+                            "no units: single weights to zero, measured for "
+                            "reference (twist ticket --data)"))),
       kinds("axes", cl::CommaSeparated, cl::value_desc("KINDS"),
             cl::cat(category),
             cl::desc("Kinds to cut (default: heads or KV groups, FFN units, "

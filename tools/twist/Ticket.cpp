@@ -131,11 +131,38 @@ static llvm::Expected<Found> search(ChoiceContext &context, Choice choice,
   return std::move(*best);
 }
 
+/// Measures the model with the weights of its products sparse.
+static int measureSparse(ModuleOp module, const DataArguments &data,
+                         const QualityArguments &quality, double density) {
+  auto staged =
+      stageForData(module, data.options(), data.threads, SiteChoice::Products);
+  if (!staged)
+    return 1;
+  auto report = reportFeed(module, *staged, quality.options(data));
+  if (!report)
+    return 1;
+  auto meter = prune::TicketMeter::create(staged->model, staged->feed, *report,
+                                          quality.output, staged->threads);
+  if (!meter)
+    return fail(meter.takeError());
+  auto result = meter->measureSparse(density);
+  if (!result)
+    return fail(result.takeError());
+  llvm::outs() << "quality    " << meter->quality().measure() << " of output '"
+               << meter->quality().output()
+               << llvm::format("', dense %.6g\n", meter->dense())
+               << llvm::format("sparsegpt  %.6g, %.4f of the weights of %zu "
+                               "products are not zero\n",
+                               result->first, result->second,
+                               staged->model.sites.size());
+  return 0;
+}
+
 int twist::tools::ticketMain(int argc, char **argv) {
   cl::OptionCategory category("Options of twist ticket");
   cl::opt<std::string> model(cl::Positional, cl::Required,
                              cl::desc("MODEL.onnx"), cl::cat(category));
-  cl::opt<std::string> output("o", cl::Required, cl::value_desc("T.json"),
+  cl::opt<std::string> output("o", cl::value_desc("T.json"),
                               cl::desc("The ticket to write"),
                               cl::cat(category));
   PolicyArguments policy(category, TicketPolicy::Random);
@@ -146,6 +173,9 @@ int twist::tools::ticketMain(int argc, char **argv) {
       "search", cl::init(0), cl::value_desc("N"), cl::cat(category),
       cl::desc("Make N random tickets, measure each on --data, keep the best; "
                "1 measures a ticket of any policy"));
+  cl::opt<double> density("density", cl::init(0.5), cl::cat(category),
+                          cl::desc("Weights that sparsegpt leaves, a part of "
+                                   "each product's"));
   DataArguments data(category, /*isNeeded=*/false);
   QualityArguments quality(category, "none");
   StateOption state(category);
@@ -155,6 +185,17 @@ int twist::tools::ticketMain(int argc, char **argv) {
   auto kind = quality.correction();
   if (!choice || !kind)
     return 1;
+  bool isSparse = choice->options.policy == TicketPolicy::SparseGPT;
+  if (isSparse && (data.data.empty() || !output.empty() || count > 0))
+    return fail(llvm::createStringError(
+        "sparsegpt removes no units and makes no ticket: it takes --data and "
+        "--density, neither -o nor --search"));
+  if (isSparse && !(density > 0 && density <= 1))
+    return fail(llvm::createStringError("--density is between 0 and 1"));
+  if (!isSparse && output.empty())
+    return fail(llvm::createStringError("-o T.json is missing"));
+  if (isSparse)
+    count = 1;
   if (count < 0 || (count > 0) != !data.data.empty())
     return fail(
         llvm::createStringError("--search N and --data FILE go together: "
@@ -173,6 +214,8 @@ int twist::tools::ticketMain(int argc, char **argv) {
   auto module = loadModelWithAxes(model, &mlirContext, load);
   if (failed(module))
     return 1;
+  if (isSparse)
+    return measureSparse(**module, data, quality, density);
   ChoiceContext context{**module,
                         model,
                         {state.begin(), state.end()},

@@ -26,11 +26,18 @@ struct ExposedGates {
   mlir::OwningOpRef<mlir::ModuleOp> values;
 };
 
+/// Which contractions are sites.
+enum class SiteChoice {
+  Gated,   ///< those over gated units
+  Products ///< every product with a matrix of weights, but those of outputs
+};
+
 /// Sites of axes of `kinds` (empty: heads, KV groups, FFN units, channels; "*":
 /// all) in a module with axes and gates, which is left as it is. Reads all
 /// weights at the sites. Errors: no site; a gated dimension of unknown size.
-mlir::FailureOr<ExposedGates> exposeGates(mlir::ModuleOp module,
-                                          llvm::ArrayRef<std::string> kinds);
+mlir::FailureOr<ExposedGates>
+exposeGates(mlir::ModuleOp module, llvm::ArrayRef<std::string> kinds,
+            SiteChoice choice = SiteChoice::Gated);
 
 } // namespace twist
 

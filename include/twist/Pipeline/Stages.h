@@ -8,6 +8,7 @@
 #ifndef TWIST_PIPELINE_STAGES_H
 #define TWIST_PIPELINE_STAGES_H
 
+#include "twist/Pipeline/Gates.h"
 #include "twist/Prune/Staged.h"
 #include "twist/Ticket/Ticket.h"
 
@@ -30,8 +31,9 @@ prune::KeptUnits keptUnits(const Ticket &ticket);
 /// are left out. Errors: no site; two at one node; a value between stages whose
 /// size the inputs' sizes do not tell; an input without elements that is more
 /// than appended to or asked for its size.
-mlir::FailureOr<prune::StagedModel> stageModel(mlir::ModuleOp module,
-                                               const prune::Batch &batch);
+mlir::FailureOr<prune::StagedModel>
+stageModel(mlir::ModuleOp module, const prune::Batch &batch,
+           SiteChoice choice = SiteChoice::Gated);
 
 } // namespace twist
 

@@ -33,7 +33,7 @@ struct Wire {
 };
 
 struct Stage {
-  std::shared_ptr<const twist_program> program;
+  std::shared_ptr<const twist_program> program; ///< null: nothing to do
   std::vector<Wire> inputs, outputs;
 };
 
@@ -137,10 +137,13 @@ public:
     std::vector<CorrectedSite> corrected;
   };
   llvm::Expected<Result> measure(const KeptUnits &kept, CorrectionKind kind);
+  /// SparseGPT on all sites: the quality, and the part of weights that stay.
+  llvm::Expected<std::pair<double, double>> measureSparse(double density);
   double dense() const { return denseQuality; }
   const QualityMeter &quality() const { return meter; }
 
 private:
+  llvm::Expected<double> finish(StagedRun &run);
   TicketMeter(const StagedModel &model, const Feed &data, const Feed &report,
               QualityMeter meter, int threads)
       : model(model), data(data), report(report), meter(std::move(meter)),

@@ -16,7 +16,8 @@
 
 namespace twist {
 
-enum class TicketPolicy { Random, Magnitude, First, Flap, Obs };
+/// SparseGPT makes no ticket: its masks are single weights (Prune/SparseGPT.h).
+enum class TicketPolicy { Random, Magnitude, First, Flap, Obs, SparseGPT };
 
 /// As users and provenance spell it: "random", ….
 llvm::StringRef policyName(TicketPolicy policy);
