@@ -301,9 +301,9 @@ Error MultiKnapsack::maximise(int64_t count, const double *gains,
   for (int64_t i = 0; i < count; ++i) {
     Search search(*this, gains + i * size());
     if (!search.descend(0, 0))
-      return createStringError(
-          formatv("instance {0} of a {1} is not solved within {2} nodes", i,
-                  describe(), nodes)
+      return make_error<InstanceError>(
+          i,
+          formatv(" of a {0} is not solved within {1} nodes", describe(), nodes)
               .str());
     double *decision = decisions + i * size();
     std::fill(decision, decision + size(), 0.0);

@@ -125,8 +125,8 @@ Expected<const Library *> Library::get() {
 Error LinearProgram::solve(Model &model, int64_t instance, const double *costs,
                            double *decision) const {
   auto wrong = [&](const Twine &what) {
-    return createStringError("instance " + Twine(instance) + " of a " +
-                             describe() + ": " + what);
+    return make_error<InstanceError>(
+        instance, (" of a " + describe() + ": " + what).str());
   };
   // From nothing: no decision depends on the instances before.
   library.clearSolver(model.handle);

@@ -103,7 +103,9 @@ Error twist::dfl::differentiateAll(const Method &method, const Problem &problem,
         part.labels += begin * n;
         part.optima += begin * n;
         part.first += uint32_t(begin);
-        return method.differentiate(problem, pool, part, gradient + begin * n,
-                                    losses ? losses + begin : nullptr);
+        return renumber(method.differentiate(problem, pool, part,
+                                             gradient + begin * n,
+                                             losses ? losses + begin : nullptr),
+                        [&](int64_t i) { return begin + i; });
       });
 }

@@ -188,10 +188,8 @@ Error Portfolio::maximise(int64_t count, const double *gains,
                           double *decisions) const {
   for (int64_t i = 0; i < count; ++i)
     if (!Line(*this, gains + i * size()).follow(decisions + i * size()))
-      return createStringError(
-          formatv("instance {0} of a {1}: the critical line has no end", i,
-                  describe())
-              .str());
+      return make_error<InstanceError>(i, " of a " + describe() +
+                                              ": the critical line has no end");
   return Error::success();
 }
 

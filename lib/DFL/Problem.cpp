@@ -19,6 +19,20 @@ using namespace twist::dfl;
 /// Instances a part: enough work to be worth handing out, few enough to share.
 static constexpr int64_t kGrain = 16;
 
+char InstanceError::ID = 0;
+
+void InstanceError::log(raw_ostream &os) const {
+  os << "instance " << instance << what;
+}
+
+Error twist::dfl::renumber(Error error, function_ref<int64_t(int64_t)> number) {
+  return handleErrors(std::move(error),
+                      [&](std::unique_ptr<InstanceError> found) -> Error {
+                        found->instance = number(found->instance);
+                        return Error(std::move(found));
+                      });
+}
+
 std::string twist::dfl::printed(double number) {
   std::string text;
   raw_string_ostream(text) << format("%.6g", number);
@@ -62,7 +76,8 @@ Error twist::dfl::maximiseAll(const Problem &problem, ArrayRef<double> gains,
     return error;
   return parallel.forRanges(
       int64_t(gains.size()) / n, kGrain, [&](int64_t begin, int64_t end) {
-        return problem.maximise(end - begin, gains.data() + begin * n,
-                                decisions.data() + begin * n);
+        return renumber(problem.maximise(end - begin, gains.data() + begin * n,
+                                         decisions.data() + begin * n),
+                        [&](int64_t i) { return begin + i; });
       });
 }

@@ -181,7 +181,7 @@ public:
         gains[at] = yh[at % n] + sigma * draws.gumbel();
       if (Error error =
               problem.maximise(samples, gains.data(), decisions.data()))
-        return error;
+        return renumber(std::move(error), [&](int64_t) { return i; });
       double *g = gradient + i * n;
       for (int64_t k = 0; k < n; ++k) {
         double sum = 0;
@@ -218,8 +218,7 @@ public:
         cotangent[k] = -y[k] / batch.batchSize;
       if (Error error = solve(*problem.relaxation(), batch.predicted + i * n,
                               x.data(), cotangent.data(), gradient + i * n))
-        return createStringError("instance " + Twine(batch.first + i) + ": " +
-                                 toString(std::move(error)));
+        return make_error<InstanceError>(i, ": " + toString(std::move(error)));
       if (losses)
         losses[i] = dot(y, batch.optima + i * n, n) - dot(y, x.data(), n);
     }

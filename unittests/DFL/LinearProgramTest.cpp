@@ -135,6 +135,13 @@ TEST_F(LinearProgram, SaysWhichInstanceHasNoOptimum) {
   Vector gains = {-1, -1, 1, 1}, x(4);
   EXPECT_EQ(message(open->maximise(2, gains.data(), x.data())),
             "instance 1: is unbounded");
+  // The number is that in the whole, whatever part it was solved in.
+  Vector many(2 * 40, -1.0), decisions(many.size());
+  many[2 * 37] = 1;
+  many[2 * 37 + 1] = 2;
+  Parallel parallel(2);
+  EXPECT_EQ(message(maximiseAll(*open, many, decisions, parallel)),
+            "instance 37: is unbounded");
   auto none = read("minimize\n obj: x0\nsubject to\n x0 >= 2\n x0 <= 1\nend\n");
   EXPECT_EQ(message(none->maximise(1, gains.data(), x.data())),
             "instance 0: is infeasible");

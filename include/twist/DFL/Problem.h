@@ -32,6 +32,26 @@ enum class Sense { Minimise, Maximise };
 
 class Relaxation;
 
+/// What is wrong with one of some instances: "instance 3 of a knapsack …: …".
+class InstanceError : public llvm::ErrorInfo<InstanceError> {
+public:
+  static char ID;
+  InstanceError(int64_t instance, std::string what)
+      : instance(instance), what(std::move(what)) {}
+  void log(llvm::raw_ostream &os) const override;
+  std::error_code convertToErrorCode() const override {
+    return llvm::inconvertibleErrorCode();
+  }
+
+  int64_t instance;
+  std::string what; ///< what follows the number
+};
+
+/// The error of a part of instances as one of the whole: `number` tells the
+/// instance's number there. Other errors stay as they are.
+llvm::Error renumber(llvm::Error error,
+                     llvm::function_ref<int64_t(int64_t)> number);
+
 /// A feasible set and a direction. Immutable: any number of threads may solve.
 class Problem {
 public:
@@ -48,7 +68,7 @@ public:
 
   /// The best decisions under `gains` [count, size()], into `decisions` of the
   /// same shape. Gains are finite, of any sign. Of several optima always the
-  /// same is taken. An error names the instance.
+  /// same is taken. What is wrong with an instance is an InstanceError.
   virtual llvm::Error maximise(int64_t count, const double *gains,
                                double *decisions) const = 0;
 
