@@ -28,6 +28,15 @@ func.func @packed() {
 
 // -----
 
+weights.source @m from "m.onnx"
+func.func @packed() {
+  // expected-error @+1 {{group must be 1 or 2 steps of k}}
+  %w = cpu.packed_weight <@m at 0 as tensor<4x50xf32>> of tensor<4x50xf32> by <(n, k) -> (k, n), 48 by 3> : tensor<2x2x144xf32>
+  return
+}
+
+// -----
+
 // C1
 func.func @maps(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xf32>) {
   // expected-error @+1 {{needs one map per operand}}
