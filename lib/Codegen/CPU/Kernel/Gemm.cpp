@@ -212,8 +212,14 @@ void GemmWriter::startPanel(Value panel) {
 }
 
 void GemmWriter::stageRhs() {
-  if (!plan.stagesRhs)
+  if (!plan.stagesRhs) {
+    // Read where it lies, from this block of k on.
+    if (plan.depthBlock)
+      panelStart =
+          e.add(panelStart,
+                e.mul(e.div(firstDepth, e.index(plan.group)), panelDepthStep));
     return;
+  }
   const NestOperand &rhs = plan.rhs();
   stagePanel(e, plan, rhs.buffer,
              e.add(panelStart, e.mul(firstDepth, plan.depthStep)),

@@ -68,7 +68,8 @@ func.func @{name}(%a: {tensor(x, element)}, %b: {tensor(y, element)}, %r: {t}) -
 SPECS = ["mk,kn->mn", "mk,nk->mn", "km,kn->mn", "kn,mk->mn", "bmk,bkn->bmn", "bhmk,bhnk->bhmn", "bmhk,bnhk->bhmn",
          "bhmk,bnhk->bmhn", "bmk,kn->bmn", "hmk,bkn->bhmn", "bmk,bko->bmo", "mk,ko->mo", "mk,ku->mu", "uk,kn->un",
          "k,kn->n", "mk,k->m", "mjk,jkn->mn", "bmk,bmk->bm", "m,n->mn", "bhmk,hkn->bhmn",
-         "KM,Kn->Mn", "mK,NK->mN", "KM,NK->MN", "bjm,bjn->mn", "bjmk,bjn->mkn"]
+         "KM,Kn->Mn", "mK,NK->mN", "KM,NK->MN", "bjm,bjn->mn", "bjmk,bjn->mkn",
+         "KM,Ko->Mo"]
 # Halves summed to halves: the sums of blocks wait in f32.
 HALVES = ["KM,Kn->Mn", "mK,NK->mN"]
 # Rows that are widened once for several panels.
