@@ -246,3 +246,61 @@ LogicalResult CrossEntropyOp::verify() {
     return emitOpError("smoothing must lie in [0, 1)");
   return verifyResults(*this);
 }
+
+//===----------------------------------------------------------------------===//
+// Gradients
+//===----------------------------------------------------------------------===//
+
+void SoftmaxGradientOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDpsEffects(*this, effects);
+  if (isa<BaseMemRefType>(getInit().getType()))
+    effects.emplace_back(MemoryEffects::Read::get(), &getInitMutable());
+}
+
+LogicalResult
+SoftmaxGradientOp::reifyResultShapes(OpBuilder &b,
+                                     ReifiedRankedShapedTypeDims &s) {
+  return reifyFromInit(b, *this, s);
+}
+
+LogicalResult SoftmaxGradientOp::verify() {
+  auto type = cast<ShapedType>(getSoftmax().getType());
+  auto initType = cast<ShapedType>(getInit().getType());
+  if (type.getElementType() != initType.getElementType() ||
+      shapesDiffer(type.getShape(), initType.getShape()))
+    return emitOpError("init must have the shape and element type of softmax");
+  if (static_cast<int64_t>(getDimension()) < 0 ||
+      static_cast<int64_t>(getDimension()) >= type.getRank())
+    return emitOpError("dimension must lie in [0, rank)");
+  return verifyResults(*this);
+}
+
+void NormGradientOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDpsEffects(*this, effects);
+}
+
+LogicalResult
+NormGradientOp::reifyResultShapes(OpBuilder &b,
+                                  ReifiedRankedShapedTypeDims &s) {
+  return reifyFromInit(b, *this, s);
+}
+
+LogicalResult NormGradientOp::verify() {
+  auto type = cast<ShapedType>(getInput().getType());
+  if (getInits().size() != 3)
+    return emitOpError("has three inits: gradient, means and factors");
+  for (Value like : {getCotangent(), getInits()[0]})
+    if (failed(verifyNorm(*this, getInput(), getScale(), like)))
+      return failure();
+  if (failed(verifyPerRow(*this, type, getInits().drop_front())))
+    return failure();
+  for (Value init : getInits().drop_front())
+    if (getElementTypeOrSelf(init) != wideOf(type.getElementType()))
+      return emitOpError("means and factors must be ")
+             << wideOf(type.getElementType());
+  return verifyResults(*this);
+}

@@ -49,3 +49,12 @@ func.func @cross_entropy(%x: tensor<?x8xf32>, %t: tensor<?xi64>, %e: tensor<?xf3
   %y:2 = nn.cross_entropy ins(%x, %t : tensor<?x8xf32>, tensor<?xi64>) outs(%e, %e : tensor<?xf32>, tensor<?xf32>) {ignore = -100 : i64} -> tensor<?xf32>, tensor<?xf32>
   return %y#0 : tensor<?xf32>
 }
+
+// CHECK-LABEL: @gradients
+// CHECK-COUNT-3: linalg.generic {{.*}}["parallel", "reduction"]
+// CHECK-NOT: nn.
+func.func @gradients(%x: tensor<?x8xf32>, %s: tensor<8xf32>, %g: tensor<?x8xf32>, %m: tensor<?xf32>) -> tensor<?x8xf32> {
+  %y = nn.softmax_gradient ins(%x : tensor<?x8xf32>) outs(%g : tensor<?x8xf32>) dimension 1 -> tensor<?x8xf32>
+  %d:3 = nn.norm_gradient ins(%y, %s, %g : tensor<?x8xf32>, tensor<8xf32>, tensor<?x8xf32>) outs(%x, %m, %m : tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>) {epsilon = 1.0e-5 : f64} -> tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>
+  return %d#0 : tensor<?x8xf32>
+}

@@ -110,3 +110,51 @@ func.func @f(%x: tensor<f32>, %t: tensor<4xi64>, %e: tensor<4xf32>) {
   %y:2 = nn.cross_entropy ins(%x, %t : tensor<f32>, tensor<4xi64>) outs(%e, %e : tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>, tensor<4xf32>
   return
 }
+
+// -----
+// C1 of softmax_gradient
+func.func @f(%y: tensor<4x8xf32>, %g: tensor<4x7xf32>) {
+  // expected-error @+1 {{init must have the shape and element type of softmax}}
+  %d = nn.softmax_gradient ins(%y : tensor<4x8xf32>) outs(%g : tensor<4x7xf32>) dimension 1 -> tensor<4x7xf32>
+  return
+}
+
+// -----
+// C2 of softmax_gradient
+func.func @f(%y: tensor<4x8xf32>, %g: tensor<4x8xf32>) {
+  // expected-error @+1 {{dimension must lie in [0, rank)}}
+  %d = nn.softmax_gradient ins(%y : tensor<4x8xf32>) outs(%g : tensor<4x8xf32>) dimension 2 -> tensor<4x8xf32>
+  return
+}
+
+// -----
+// C1 of norm_gradient
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<8xf32>, %g: tensor<4x7xf32>, %m: tensor<4xf32>) {
+  // expected-error @+1 {{init must have the shape and element type of input}}
+  %d:3 = nn.norm_gradient ins(%x, %s, %g : tensor<4x8xf32>, tensor<8xf32>, tensor<4x7xf32>) outs(%x, %m, %m : tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>) {epsilon = 1.0e-5 : f64} -> tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+// C2 of norm_gradient
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<7xf32>, %m: tensor<4xf32>) {
+  // expected-error @+1 {{scale and bias must have one value per unit}}
+  %d:3 = nn.norm_gradient ins(%x, %s, %x : tensor<4x8xf32>, tensor<7xf32>, tensor<4x8xf32>) outs(%x, %m, %m : tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>) {epsilon = 1.0e-5 : f64} -> tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+// C3 of norm_gradient
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<8xf32>, %m: tensor<4xf64>) {
+  // expected-error @+1 {{means and factors must be 'f32'}}
+  %d:3 = nn.norm_gradient ins(%x, %s, %x : tensor<4x8xf32>, tensor<8xf32>, tensor<4x8xf32>) outs(%x, %m, %m : tensor<4x8xf32>, tensor<4xf64>, tensor<4xf64>) {epsilon = 1.0e-5 : f64} -> tensor<4x8xf32>, tensor<4xf64>, tensor<4xf64>
+  return
+}
+
+// -----
+// C4 of norm_gradient
+func.func @f(%x: tensor<4x8xf32>, %s: tensor<8xf32>, %m: tensor<4xf32>) {
+  // expected-error @+1 {{has three inits: gradient, means and factors}}
+  %d:2 = nn.norm_gradient ins(%x, %s, %x : tensor<4x8xf32>, tensor<8xf32>, tensor<4x8xf32>) outs(%x, %m : tensor<4x8xf32>, tensor<4xf32>) {epsilon = 1.0e-5 : f64} -> tensor<4x8xf32>, tensor<4xf32>
+  return
+}

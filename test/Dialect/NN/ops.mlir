@@ -49,3 +49,31 @@ func.func @cross_entropy(%x: tensor<?x8xf32>, %t: tensor<?xi64>, %n: index) -> (
   %y:2 = nn.cross_entropy ins(%x, %t : tensor<?x8xf32>, tensor<?xi64>) outs(%e, %e : tensor<?xf32>, tensor<?xf32>) {ignore = -100 : i64, smoothing = 0.1 : f64} -> tensor<?xf32>, tensor<?xf32>
   return %y#0, %y#1 : tensor<?xf32>, tensor<?xf32>
 }
+
+// The cotangent is overwritten.
+// CHECK-LABEL: @softmax_gradient
+// CHECK: nn.softmax_gradient ins({{.*}} : tensor<?x8xf32>) outs({{.*}} : tensor<?x8xf32>) dimension 1 -> tensor<?x8xf32>
+// BUF-LABEL: @softmax_gradient
+// BUF-SAME: %[[Y:.+]]: memref<?x8xf32>, %[[G:.+]]: memref<?x8xf32>)
+// BUF-NEXT: nn.softmax_gradient ins(%[[Y]] : memref<?x8xf32>) outs(%[[G]] : memref<?x8xf32>) dimension 1
+func.func @softmax_gradient(%y: tensor<?x8xf32>, %g: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %d = nn.softmax_gradient ins(%y : tensor<?x8xf32>) outs(%g : tensor<?x8xf32>) dimension 1 -> tensor<?x8xf32>
+  return %d : tensor<?x8xf32>
+}
+
+// CHECK-LABEL: @norm_gradient
+// CHECK: nn.norm_gradient ins({{.*}}, {{.*}}, {{.*}} : tensor<?x8xf32>, tensor<8xf32>, tensor<?x8xf32>) outs({{.*}} : tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>) {centred, epsilon = 1.000000e-05 : f64} -> tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>
+func.func @norm_gradient(%x: tensor<?x8xf32>, %s: tensor<8xf32>, %g: tensor<?x8xf32>, %m: tensor<?xf32>) -> tensor<?x8xf32> {
+  %d:3 = nn.norm_gradient ins(%x, %s, %g : tensor<?x8xf32>, tensor<8xf32>, tensor<?x8xf32>) outs(%x, %m, %m : tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>) {centred, epsilon = 1.0e-5 : f64} -> tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>
+  return %d#0 : tensor<?x8xf32>
+}
+
+// CHECK-LABEL: @again
+// CHECK: nn.again {{.*}} : tensor<?x8xf32>
+// BUF-LABEL: @again
+// BUF-SAME: %[[X:.+]]: memref<?x8xf32>)
+// BUF-NEXT: return %[[X]]
+func.func @again(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %y = nn.again %x : tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}

@@ -200,4 +200,87 @@ def NN_CrossEntropyOp : NN_MultiOp<"cross_entropy"> {
   }];
 }
 
+def NN_SoftmaxGradientOp : NN_Op<"softmax_gradient"> {
+  let summary = "what softmax's input gets from its result's cotangent";
+  let description = [{
+    Semantics: along `dimension`, with y a line of `softmax` and g the same line of
+    `init`, `result = y * (g - sum(y * g))`. The cotangent is the init, as it is
+    read where it is written.
+
+    Constraints:
+    - C1: `init` has `softmax`'s shape and element type.
+    - C2: 0 <= `dimension` < rank.
+    - C3: on tensors there is a result, of `init`'s type; on buffers none.
+
+    Example:
+    ```mlir
+    %d = nn.softmax_gradient ins(%y : tensor<?x8xf32>) outs(%g : tensor<?x8xf32>)
+         dimension 1 -> tensor<?x8xf32>
+    ```
+  }];
+  let arguments = (ins NN_FloatTensorOrBuffer:$softmax, NN_FloatTensorOrBuffer:$init,
+                       I64Attr:$dimension);
+  let assemblyFormat = [{
+    `ins` `(` $softmax `:` type($softmax) `)` `outs` `(` $init `:` type($init) `)`
+    `dimension` $dimension attr-dict (`->` type($result)^)?
+  }];
+}
+
+def NN_NormGradientOp : NN_MultiOp<"norm_gradient"> {
+  let summary = "what a norm's input gets from its result's cotangent";
+  let description = [{
+    Semantics: over the last dimension of `input`, with x one of its rows, g the
+    row of `cotangent`, and `mean(x)` 0 unless `centred`:
+    `factor = 1 / sqrt(mean((x - mean(x))^2) + epsilon)`, h = (x - mean(x)) *
+    factor, s = g * scale and
+    `result = factor * (s - mean(s) - h * mean(s * h))`, where mean(s) too is 0
+    unless `centred`. The results are this, of `input`'s element type, and for each
+    row mean(x) and factor, in the larger of f32 and that: what the gradients of
+    scale and bias need. `centred` is layer_norm's gradient, else rms_norm's.
+
+    Constraints:
+    - C1: `cotangent` and the first init have `input`'s shape and element type.
+    - C2: `scale` has rank 1 and the size of the last dimension.
+    - C3: the other two inits have one element a row, of the larger of f32 and
+      `input`'s element type.
+    - C4: on tensors the results have the inits' types; on buffers there are none.
+
+    Example:
+    ```mlir
+    %d:3 = nn.norm_gradient
+        ins(%x, %scale, %g : tensor<?x8xf32>, tensor<8xf32>, tensor<?x8xf32>)
+        outs(%e, %m, %m : tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>)
+        {centred, epsilon = 1.0e-5 : f64}
+        -> tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>
+    ```
+  }];
+  let arguments = (ins NN_FloatTensorOrBuffer:$input, NN_FloatTensorOrBuffer:$scale,
+                       NN_FloatTensorOrBuffer:$cotangent,
+                       Variadic<NN_FloatTensorOrBuffer>:$inits,
+                       F64Attr:$epsilon, UnitAttr:$centred);
+  let assemblyFormat = [{
+    `ins` `(` $input `,` $scale `,` $cotangent `:` type($input) `,` type($scale) `,`
+    type($cotangent) `)` `outs` `(` $inits `:` type($inits) `)` attr-dict
+    (`->` type($results)^)?
+  }];
+}
+
+def NN_AgainOp : Op<NN_Dialect, "again", [Pure, SameOperandsAndResultType]> {
+  let summary = "the same value, for what is computed once more";
+  let description = [{
+    Semantics: `result` is `value`. Ops that read it compute again what others
+    computed from `value`: without it they would be the same ops, of which one
+    would stay, and its result be kept from the first use to the last. It costs
+    nothing: both are one buffer.
+
+    Example:
+    ```mlir
+    %x2 = nn.again %x : tensor<?x8xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$value);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
 #endif // TWIST_DIALECT_NN_OPS_TD

@@ -16,13 +16,13 @@ using namespace mlir::bufferization;
 using namespace twist;
 
 namespace {
-/// All ops of the dialect read their inputs and write their init; only
-/// scatter_add reads it too.
+/// All ops of the dialect read their inputs and write their inits; only
+/// scatter_add and softmax_gradient read them too.
 template <typename OpTy>
 struct NNModel : DstBufferizableOpInterfaceExternalModel<NNModel<OpTy>, OpTy> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &) const {
-    return isa<nn::ScatterAddOp>(op) ||
+    return isa<nn::ScatterAddOp, nn::SoftmaxGradientOp>(op) ||
            !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);
   }
 
@@ -50,6 +50,33 @@ struct NNModel : DstBufferizableOpInterfaceExternalModel<NNModel<OpTy>, OpTy> {
     return success();
   }
 };
+
+/// One buffer under two names.
+struct AgainModel
+    : BufferizableOpInterface::ExternalModel<AgainModel, nn::AgainOp> {
+  bool bufferizesToMemoryRead(Operation *, OpOperand &,
+                              const AnalysisState &) const {
+    return false;
+  }
+  bool bufferizesToMemoryWrite(Operation *, OpOperand &,
+                               const AnalysisState &) const {
+    return false;
+  }
+  AliasingValueList getAliasingValues(Operation *op, OpOperand &,
+                                      const AnalysisState &) const {
+    return {{op->getResult(0), BufferRelation::Equivalent}};
+  }
+  LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
+                          const BufferizationOptions &options,
+                          BufferizationState &state) const {
+    FailureOr<Value> buffer =
+        getBuffer(rewriter, op->getOperand(0), options, state);
+    if (failed(buffer))
+      return failure();
+    replaceOpWithBufferizedValues(rewriter, op, *buffer);
+    return success();
+  }
+};
 } // namespace
 
 void nn::registerBufferizableOpInterfaceExternalModels(
@@ -58,7 +85,10 @@ void nn::registerBufferizableOpInterfaceExternalModels(
     LayerNormOp::attachInterface<NNModel<LayerNormOp>>(*context);
     RMSNormOp::attachInterface<NNModel<RMSNormOp>>(*context);
     GatherOp::attachInterface<NNModel<GatherOp>>(*context);
+    AgainOp::attachInterface<AgainModel>(*context);
     CrossEntropyOp::attachInterface<NNModel<CrossEntropyOp>>(*context);
+    NormGradientOp::attachInterface<NNModel<NormGradientOp>>(*context);
+    SoftmaxGradientOp::attachInterface<NNModel<SoftmaxGradientOp>>(*context);
     ScatterAddOp::attachInterface<NNModel<ScatterAddOp>>(*context);
   });
 }

@@ -246,3 +246,118 @@ SmallVector<Value> nn::decomposeRows(RewriterBase &b, CrossEntropyOp op) {
       });
   return {losses.getResult(0), normaliser};
 }
+
+//===----------------------------------------------------------------------===//
+// Gradients
+//===----------------------------------------------------------------------===//
+
+SmallVector<Value> nn::decomposeRows(RewriterBase &b, SoftmaxGradientOp op) {
+  Location loc = op.getLoc();
+  Value softmax = op.getSoftmax(), cotangent = op.getInit();
+  auto type = cast<RankedTensorType>(cotangent.getType());
+  unsigned rank = type.getRank(), dim = op.getDimension();
+  AffineMap id = AffineMap::getMultiDimIdentityMap(rank, b.getContext());
+  AffineMap line = id.dropResult(dim);
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, cotangent);
+  sizes.erase(sizes.begin() + dim);
+  RowBuilder rows{b, loc, softmax};
+  Value zero =
+      linalg::FillOp::create(
+          b, loc, rows.constant(b, loc, 0),
+          tensor::EmptyOp::create(b, loc, sizes, rows.wide).getResult())
+          .getResult(0);
+  SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
+  loops[dim] = utils::IteratorType::reduction;
+  auto dot = linalg::GenericOp::create(
+      b, loc, zero.getType(), ValueRange{softmax, cotangent}, zero,
+      {id, id, line}, loops, [&](OpBuilder &b, Location loc, ValueRange x) {
+        Value product = arith::MulFOp::create(b, loc, rows.widen(b, loc, x[0]),
+                                              rows.widen(b, loc, x[1]));
+        linalg::YieldOp::create(
+            b, loc, arith::AddFOp::create(b, loc, x[2], product).getResult());
+      });
+  loops[dim] = utils::IteratorType::parallel;
+  auto result = linalg::GenericOp::create(
+      b, loc, type, ValueRange{softmax, dot.getResult(0)}, cotangent,
+      {id, line, id}, loops, [&](OpBuilder &b, Location loc, ValueRange x) {
+        Value less =
+            arith::SubFOp::create(b, loc, rows.widen(b, loc, x[2]), x[1]);
+        Value d = arith::MulFOp::create(b, loc, rows.widen(b, loc, x[0]), less);
+        if (d.getType() != rows.element)
+          d = arith::TruncFOp::create(b, loc, rows.element, d);
+        linalg::YieldOp::create(b, loc, d);
+      });
+  return {result.getResult(0)};
+}
+
+SmallVector<Value> nn::decomposeRows(RewriterBase &b, NormGradientOp op) {
+  Location loc = op.getLoc();
+  RowBuilder norm{b, loc, op.getInput()};
+  AffineMap id = AffineMap::getMultiDimIdentityMap(norm.rank, b.getContext());
+  AffineMap perRow =
+      AffineMap::getMultiDimIdentityMap(norm.rank - 1, b.getContext());
+  Value mean =
+      op.getCentred()
+          ? norm.meanOf(norm.sumRows(
+                {}, [](OpBuilder &, Location, ValueRange x) { return x[0]; }))
+          : linalg::FillOp::create(b, loc, norm.constant(b, loc, 0),
+                                   op.getInits()[1])
+                .getResult(0);
+  Value variance = norm.meanOf(
+      norm.sumRows(mean, [](OpBuilder &b, Location loc, ValueRange x) -> Value {
+        Value d = arith::SubFOp::create(b, loc, x[0], x[1]);
+        return arith::MulFOp::create(b, loc, d, d);
+      }));
+  double epsilon = op.getEpsilon().convertToDouble();
+  Value factor = norm.elementwise(
+      variance, perRow, op.getInits()[2], perRow,
+      [&](OpBuilder &b, Location loc, ValueRange x) -> Value {
+        Value v =
+            arith::AddFOp::create(b, loc, x[0], norm.constant(b, loc, epsilon));
+        return arith::DivFOp::create(b, loc, norm.constant(b, loc, 1),
+                                     math::SqrtOp::create(b, loc, v));
+      });
+  auto wideLike = [&](Value like) {
+    return tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, like),
+                                   norm.wide);
+  };
+  AffineMap unit = id.getMinorSubMap(1);
+  auto multiply = [](OpBuilder &b, Location loc, ValueRange x) -> Value {
+    return arith::MulFOp::create(b, loc, x[0], x[1]);
+  };
+  Value scaled =
+      norm.elementwise({op.getCotangent(), op.getScale()}, {id, unit},
+                       wideLike(op.getInput()), id, multiply);
+  Value normed = norm.elementwise(
+      {op.getInput(), mean, factor}, {id, norm.rowMap, norm.rowMap},
+      wideLike(op.getInput()), id,
+      [](OpBuilder &b, Location loc, ValueRange x) -> Value {
+        Value d = arith::SubFOp::create(b, loc, x[0], x[1]);
+        return arith::MulFOp::create(b, loc, d, x[2]);
+      });
+  Value both = norm.elementwise({scaled, normed}, {id, id},
+                                wideLike(op.getInput()), id, multiply);
+  auto itself = [](OpBuilder &, Location, ValueRange x) { return x[0]; };
+  SmallVector<Value> operands = {scaled, normed, factor};
+  SmallVector<AffineMap> maps = {id, id, norm.rowMap, norm.rowMap};
+  operands.push_back(norm.meanOf(RowBuilder{b, loc, both}.sumRows({}, itself)));
+  if (op.getCentred()) {
+    operands.push_back(
+        norm.meanOf(RowBuilder{b, loc, scaled}.sumRows({}, itself)));
+    maps.push_back(norm.rowMap);
+  }
+  Value result =
+      norm.elementwise(operands, maps, op.getInits()[0], id,
+                       [](OpBuilder &b, Location loc, ValueRange x) -> Value {
+                         Value along =
+                             arith::MulFOp::create(b, loc, x[1], x[3]);
+                         Value d = arith::SubFOp::create(b, loc, x[0], along);
+                         if (x.size() == 5)
+                           d = arith::SubFOp::create(b, loc, d, x[4]);
+                         return arith::MulFOp::create(b, loc, d, x[2]);
+                       });
+  // Where it is no constant, the mean has its own place.
+  if (mean.getType() != op.getInits()[1].getType())
+    mean = tensor::CastOp::create(b, loc, op.getInits()[1].getType(), mean);
+  return {result, mean, factor};
+}

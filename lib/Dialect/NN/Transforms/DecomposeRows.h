@@ -19,6 +19,10 @@ mlir::SmallVector<mlir::Value> decomposeRows(mlir::RewriterBase &b,
                                              RMSNormOp op);
 mlir::SmallVector<mlir::Value> decomposeRows(mlir::RewriterBase &b,
                                              CrossEntropyOp op);
+mlir::SmallVector<mlir::Value> decomposeRows(mlir::RewriterBase &b,
+                                             SoftmaxGradientOp op);
+mlir::SmallVector<mlir::Value> decomposeRows(mlir::RewriterBase &b,
+                                             NormGradientOp op);
 
 } // namespace twist::nn
 
