@@ -80,6 +80,15 @@ public:
              llvm::function_ref<Value(Value, Value)> combine);
 };
 
+/// 1 / sqrt(sum / length + epsilon).
+Value inverseRoot(RowWalker &w, Value sum, Value length, double epsilon);
+
+/// One row, or a run of columns where softmax is along another dimension.
+void writeSoftmaxGradientRow(RowWalker &w, nn::SoftmaxGradientOp op,
+                             const Buffer &softmax, const Buffer &cotangent,
+                             ValueRange at);
+void writeNormGradientRow(RowWalker &w, nn::NormGradientOp op,
+                          llvm::ArrayRef<Buffer> buffers, ValueRange at);
 /// The losses of one row; `buffers` are the op's operands.
 void writeCrossEntropyRow(RowWalker &w, nn::CrossEntropyOp op,
                           llvm::ArrayRef<Buffer> buffers, ValueRange at);

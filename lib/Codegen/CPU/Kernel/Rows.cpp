@@ -10,6 +10,7 @@
 #include "RowWalker.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace twist;
@@ -20,7 +21,7 @@ static constexpr int64_t rowTaskElements = 8192;
 
 bool twist::cpu::isRowOp(Operation *op) {
   return isa<linalg::SoftmaxOp, nn::LayerNormOp, nn::RMSNormOp, nn::GatherOp,
-             nn::CrossEntropyOp>(op);
+             nn::CrossEntropyOp, nn::SoftmaxGradientOp, nn::NormGradientOp>(op);
 }
 
 /// The operand whose rows are walked.
@@ -48,6 +49,8 @@ static RowPlan makePlan(Emitter &e, Operation *op) {
   int64_t inner = -1;
   if (auto softmax = dyn_cast<linalg::SoftmaxOp>(op))
     inner = softmaxDim(softmax);
+  if (auto gradient = dyn_cast<nn::SoftmaxGradientOp>(op))
+    inner = gradient.getDimension();
   if (auto gather = dyn_cast<nn::GatherOp>(op)) {
     auto data = cast<MemRefType>(gather.getData().getType());
     if (static_cast<int64_t>(gather.getAxis()) == data.getRank() - 1)
@@ -184,15 +187,13 @@ static void writeSoftmaxColumns(RowWalker &w, const Buffer &input,
 // Norms
 //===----------------------------------------------------------------------===//
 
-/// 1 / sqrt(sum / length + epsilon), on all lanes.
-static Value inverseRoot(RowWalker &w, Value sum, Value length,
-                         double epsilon) {
+Value twist::cpu::inverseRoot(RowWalker &w, Value sum, Value length,
+                              double epsilon) {
   Emitter &e = w.e;
   Value mean = w.make<arith::DivFOp>(sum, length);
   Value shifted = w.make<arith::AddFOp>(mean, e.constant(w.compute, epsilon));
   Value root = math::SqrtOp::create(e.b, e.loc, shifted);
-  Value inverse = w.make<arith::DivFOp>(e.constant(w.compute, 1), root);
-  return e.splat(inverse, w.lanes);
+  return w.make<arith::DivFOp>(e.constant(w.compute, 1), root);
 }
 
 Value RowWalker::lengthAsFloat() {
@@ -231,7 +232,7 @@ static void writeNormRow(RowWalker &w, Operation *op, ArrayRef<Buffer> buffers,
   double epsilon = layerNorm
                        ? layerNorm.getEpsilon().convertToDouble()
                        : cast<nn::RMSNormOp>(op).getEpsilon().convertToDouble();
-  Value inverse = inverseRoot(w, squares, length, epsilon);
+  Value inverse = e.splat(inverseRoot(w, squares, length, epsilon), w.lanes);
   w.forEach([&](Value i, Mask mask) {
     Value value = w.make<arith::MulFOp>(centred(i, mask), inverse);
     value =
@@ -300,21 +301,27 @@ LogicalResult twist::cpu::lowerRows(Emitter &e, Operation *op, Value task) {
   Value last = e.min(e.add(first, w.plan.rowsPerTask), w.plan.rows);
   e.loop(first, last, e.index(1), [&](Value row) {
     SmallVector<Value> at = e.delinearize(row, w.plan.rowExtents);
-    if (auto gather = dyn_cast<nn::GatherOp>(op)) {
-      writeGatherRow(w, gather, buffers[0], buffers[1], buffers[2], at);
-      return;
-    }
-    if (auto crossEntropy = dyn_cast<nn::CrossEntropyOp>(op)) {
-      writeCrossEntropyRow(w, crossEntropy, buffers, at);
-      return;
-    }
-    auto softmax = dyn_cast<linalg::SoftmaxOp>(op);
-    if (!softmax)
-      writeNormRow(w, op, buffers, at);
-    else if (softmaxDim(softmax) == w.plan.vectorDim)
-      writeSoftmaxRow(w, buffers[0], buffers[1], at);
-    else
-      writeSoftmaxColumns(w, buffers[0], buffers[1], softmaxDim(softmax), at);
+    TypeSwitch<Operation *>(op)
+        .Case([&](nn::GatherOp gather) {
+          writeGatherRow(w, gather, buffers[0], buffers[1], buffers[2], at);
+        })
+        .Case([&](nn::CrossEntropyOp losses) {
+          writeCrossEntropyRow(w, losses, buffers, at);
+        })
+        .Case([&](nn::SoftmaxGradientOp gradient) {
+          writeSoftmaxGradientRow(w, gradient, buffers[0], buffers[1], at);
+        })
+        .Case([&](nn::NormGradientOp gradient) {
+          writeNormGradientRow(w, gradient, buffers, at);
+        })
+        .Case([&](linalg::SoftmaxOp softmax) {
+          if (softmaxDim(softmax) == w.plan.vectorDim)
+            writeSoftmaxRow(w, buffers[0], buffers[1], at);
+          else
+            writeSoftmaxColumns(w, buffers[0], buffers[1], softmaxDim(softmax),
+                                at);
+        })
+        .Default([&](Operation *norm) { writeNormRow(w, norm, buffers, at); });
   });
   return success();
 }

@@ -1,4 +1,4 @@
-"""Softmax, the norms, gather, scatter_add and cross_entropy against numpy in f64."""
+"""Softmax, the norms, gather, scatter_add, cross_entropy and gradients against numpy in f64."""
 import os
 
 import numpy as np
@@ -77,6 +77,27 @@ def check_scatter(library, m, n):
     assert (got == want).all(), ("scatter1", m, n)
 
 
+def check_gradients(library, m, n):
+    x, g = rng.standard_normal((2, m, n))
+    for name, t, axis in (("softmax_gradient", "f", 1), ("softmax_gradient0", "d", 0)):
+        y, got = softmax(x, axis).astype(t), g.astype(t)
+        want = y.astype("d") * (got - (y * got.astype("d")).sum(axis, keepdims=True))
+        library(name, y, got)
+        close(got, want, (name, m, n))
+    scale = rng.standard_normal(n)
+    for name, t, centred in (("layer_gradient", "f", True), ("rms_gradient", "d", False)):
+        rows, s, d = x.astype(t), scale.astype(t), np.zeros((m, n), t)
+        means, factors = np.full(m, 7, t), np.zeros(m, t)
+        library(name, rows, s, g.astype(t), d, means, factors)
+        mean = rows.mean(1, keepdims=True, dtype="d") * centred
+        factor = 1 / np.sqrt(((rows - mean) ** 2).mean(1, keepdims=True) + 1e-5)
+        h, u = (rows - mean) * factor, g.astype(t).astype("d") * s
+        want = u - centred * u.mean(1, keepdims=True) - h * (u * h).mean(1, keepdims=True)
+        close(means, mean[:, 0], (name, "means", m, n))
+        close(factors, factor[:, 0], (name, "factors", m, n))
+        close(d, factor * want, (name, m, n))
+
+
 def main():
     with open(os.path.join(os.path.dirname(__file__), "rows.mlir")) as file:
         text = file.read()
@@ -88,6 +109,7 @@ def main():
             check(library, m, n)
             check_losses(library, m, n)
             check_scatter(library, m, n)
+            check_gradients(library, m, n)
         # Masked rows stay finite where something is kept.
         x, y = np.array([[-np.inf, 1, -np.inf, 1]], "f"), np.zeros((1, 4), "f")
         library("softmax", x, y)

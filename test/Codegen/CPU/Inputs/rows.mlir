@@ -38,3 +38,19 @@ func.func @scatter1(%u: memref<?x?xf64>, %i: memref<?xi32>, %y: memref<?x?xf64>)
   nn.scatter_add ins(%u, %i : memref<?x?xf64>, memref<?xi32>) outs(%y : memref<?x?xf64>) axis 1
   return
 }
+func.func @softmax_gradient(%y: memref<?x?xf32>, %g: memref<?x?xf32>) attributes {llvm.emit_c_interface} {
+  nn.softmax_gradient ins(%y : memref<?x?xf32>) outs(%g : memref<?x?xf32>) dimension 1
+  return
+}
+func.func @softmax_gradient0(%y: memref<?x?xf64>, %g: memref<?x?xf64>) attributes {llvm.emit_c_interface} {
+  nn.softmax_gradient ins(%y : memref<?x?xf64>) outs(%g : memref<?x?xf64>) dimension 0
+  return
+}
+func.func @layer_gradient(%x: memref<?x?xf32>, %s: memref<?xf32>, %g: memref<?x?xf32>, %d: memref<?x?xf32>, %m: memref<?xf32>, %f: memref<?xf32>) attributes {llvm.emit_c_interface} {
+  nn.norm_gradient ins(%x, %s, %g : memref<?x?xf32>, memref<?xf32>, memref<?x?xf32>) outs(%d, %m, %f : memref<?x?xf32>, memref<?xf32>, memref<?xf32>) {centred, epsilon = 1.0e-5 : f64}
+  return
+}
+func.func @rms_gradient(%x: memref<?x?xf64>, %s: memref<?xf64>, %g: memref<?x?xf64>, %d: memref<?x?xf64>, %m: memref<?xf64>, %f: memref<?xf64>) attributes {llvm.emit_c_interface} {
+  nn.norm_gradient ins(%x, %s, %g : memref<?x?xf64>, memref<?xf64>, memref<?x?xf64>) outs(%d, %m, %f : memref<?x?xf64>, memref<?xf64>, memref<?xf64>) {epsilon = 1.0e-5 : f64}
+  return
+}
