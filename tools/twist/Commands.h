@@ -28,6 +28,7 @@ int trainMain(int argc, char **argv);
 int evalMain(int argc, char **argv);
 int calibrateMain(int argc, char **argv);
 int correctMain(int argc, char **argv);
+int gradCheckMain(int argc, char **argv);
 int dflMain(int argc, char **argv);
 int stepMain(int argc, char **argv);
 int pruneMain(int argc, char **argv);

@@ -41,6 +41,8 @@ static constexpr Command commands[] = {
     {"train", trainMain, "train subnetworks in parallel (TwIST)"},
     {"prune", pruneMain, "calibrate, choose, correct and slice in one go"},
     {"dfl", dflMain, "learn predictions by the decisions they lead to"},
+    {"grad-check", gradCheckMain,
+     "compare a model's gradients with differences"},
     {"bench", benchMain, "time a compiled program, or widths of a model"},
 };
 
