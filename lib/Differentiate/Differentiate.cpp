@@ -11,12 +11,15 @@
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "llvm/ADT/StringSwitch.h"
 
 namespace twist {
 #define GEN_PASS_DEF_DIFFERENTIATEPASS
@@ -53,23 +56,7 @@ GradientRequest GradientRequest::all(FunctionType type) {
 void Backward::add(Value value, Value cotangent) {
   assert(isActive(value) && cotangent.getType() == value.getType());
   Value &sum = cotangents[value];
-  if (!sum) {
-    sum = cotangent;
-    return;
-  }
-  Location loc = cotangent.getLoc();
-  int64_t rank = cast<RankedTensorType>(value.getType()).getRank();
-  AffineMap id = AffineMap::getMultiDimIdentityMap(rank, builder.getContext());
-  SmallVector<utils::IteratorType> parallel(rank,
-                                            utils::IteratorType::parallel);
-  sum = linalg::GenericOp::create(
-            builder, loc, value.getType(), cotangent, sum, {id, id}, parallel,
-            [](OpBuilder &b, Location loc, ValueRange args) {
-              linalg::YieldOp::create(
-                  b, loc,
-                  arith::AddFOp::create(b, loc, args[1], args[0]).getResult());
-            })
-            .getResult(0);
+  sum = sum ? sumOf(builder, cotangent.getLoc(), cotangent, sum) : cotangent;
 }
 
 //===----------------------------------------------------------------------===//
@@ -80,10 +67,15 @@ void Backward::add(Value value, Value cotangent) {
 static LogicalResult decompose(func::FuncOp function,
                                const GradientRules &rules) {
   IRRewriter rewriter(function.getContext());
+  auto isOnTensors = [](Operation *op) {
+    return !isa<linalg::GenericOp>(op->getParentOp());
+  };
   SmallVector<Operation *> composites;
-  for (Operation &op : function.front())
-    if (!rules.tensor.contains(op.getName().getStringRef()))
-      composites.push_back(&op);
+  function.walk([&](Operation *op) {
+    if (op != function && isOnTensors(op) &&
+        !rules.tensor.contains(op->getName().getStringRef()))
+      composites.push_back(op);
+  });
   for (Operation *op : composites) {
     if (auto values = nn::decompose(rewriter, op); succeeded(values)) {
       rewriter.replaceOp(op, *values);
@@ -98,10 +90,10 @@ static LogicalResult decompose(func::FuncOp function,
   }
   // Composites may be made of named ops.
   SmallVector<linalg::LinalgOp> rest;
-  for (Operation &op : function.front())
-    if (auto named = dyn_cast<linalg::LinalgOp>(op);
-        named && !isa<linalg::GenericOp, linalg::FillOp>(op))
+  function.walk([&](linalg::LinalgOp named) {
+    if (!isa<linalg::GenericOp, linalg::FillOp>(named))
       rest.push_back(named);
+  });
   for (linalg::LinalgOp named : rest) {
     rewriter.setInsertionPoint(named);
     if (failed(linalg::generalizeNamedOp(rewriter, named)))
@@ -119,9 +111,8 @@ static SmallVector<Value> readBy(Operation &op) {
   return values;
 }
 
-/// The floats on a path from `inputs` to `outputs`. A generic does not read an
-/// init whose elements its body ignores.
-static DenseSet<Value> activeValues(Block &body, ValueRange inputs,
+/// A generic does not read an init whose elements its body ignores.
+DenseSet<Value> twist::activeValues(Block &body, ValueRange inputs,
                                     ValueRange outputs) {
   DenseSet<Value> forward(llvm::from_range, inputs);
   auto reads = [](Operation &op) {
@@ -211,11 +202,8 @@ static LogicalResult checkRequest(func::FuncOp function,
   return check("result", request.results, function.getResultTypes());
 }
 
-static LogicalResult pullBack(Block &body, Backward &backward,
+LogicalResult twist::pullBack(ArrayRef<Operation *> ops, Backward &backward,
                               const GradientRules &rules, unsigned &applied) {
-  SmallVector<Operation *> ops;
-  for (Operation &op : body.without_terminator())
-    ops.push_back(&op);
   for (Operation *op : llvm::reverse(ops)) {
     if (llvm::none_of(op->getResults(), [&](Value v) {
           return backward.cotangentOf(v) != nullptr;
@@ -232,14 +220,25 @@ static LogicalResult pullBack(Block &body, Backward &backward,
   return success();
 }
 
-FailureOr<func::FuncOp> twist::differentiate(func::FuncOp function,
-                                             const GradientRequest &request,
-                                             const GradientRules &rules,
-                                             unsigned *rulesApplied) {
+void twist::eraseDeadOps(Block &body, Operation **mark) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body))) {
+    if (!isOpTriviallyDead(&op))
+      continue;
+    if (mark && &op == *mark)
+      *mark = op.getNextNode();
+    op.erase();
+  }
+}
+
+/// Returns the function that computes results and gradients.
+static FailureOr<GradientParts> writeGradient(func::FuncOp function,
+                                              const GradientRequest &request,
+                                              const GradientRules &rules,
+                                              unsigned &applied) {
   if (failed(checkRequest(function, request)))
     return failure();
   func::FuncOp copy = copyWithCotangents(function, request);
-  if (failed(decompose(copy, rules)))
+  if (failed(decompose(copy, rules)) || failed(fuseChains(copy)))
     return failure();
   Block &body = copy.front();
   Operation *end = body.getTerminator();
@@ -254,8 +253,14 @@ FailureOr<func::FuncOp> twist::differentiate(func::FuncOp function,
   for (auto [i, output] : llvm::enumerate(outputs))
     if (backward.isActive(output))
       backward.add(output, copy.getArgument(function.getNumArguments() + i));
-  unsigned applied = 0;
-  if (failed(pullBack(body, backward, rules, applied)))
+  SmallVector<Operation *> ops;
+  for (Operation &op : body.without_terminator())
+    ops.push_back(&op);
+  // What is written from here on is the backward part. It starts with an op
+  // that is dead, for rules may replace the one before.
+  Operation *firstBackward =
+      arith::ConstantIndexOp::create(b, copy.getLoc(), 0);
+  if (failed(pullBack(ops, backward, rules, applied)))
     return failure();
 
   SmallVector<Type> types(copy.getResultTypes());
@@ -275,9 +280,43 @@ FailureOr<func::FuncOp> twist::differentiate(func::FuncOp function,
       FunctionType::get(b.getContext(), copy.getArgumentTypes(), types));
   for (auto [i, attribute] : llvm::enumerate(attributes))
     copy.setResultAttrs(i, cast_or_null<DictionaryAttr>(attribute));
+  // What the rules wrote and nobody reads would be kept for nothing.
+  eraseDeadOps(body, &firstBackward);
+  return GradientParts{copy, firstBackward, function.getNumResults(),
+                       function.getNumArguments()};
+}
+
+FailureOr<Gradients> twist::differentiate(func::FuncOp function,
+                                          const GradientRequest &request,
+                                          const GradientRules &rules,
+                                          const GradientOptions &options) {
+  Gradients result;
+  FailureOr<GradientParts> parts =
+      writeGradient(function, request, rules, result.rulesApplied);
+  if (failed(parts))
+    return failure();
+  if (!options.split) {
+    result.gradient = parts->function;
+    result.residuals = planResiduals(*parts, options.recompute);
+    return result;
+  }
+  std::tie(result.forward, result.backward) = splitGradient(
+      *parts, options.recompute, (function.getName() + "_forward").str(),
+      (function.getName() + "_backward").str(), result.residuals);
+  return result;
+}
+
+FailureOr<func::FuncOp> twist::differentiate(func::FuncOp function,
+                                             const GradientRequest &request,
+                                             const GradientRules &rules,
+                                             unsigned *rulesApplied) {
+  FailureOr<Gradients> gradients =
+      differentiate(function, request, rules, GradientOptions());
+  if (failed(gradients))
+    return failure();
   if (rulesApplied)
-    *rulesApplied += applied;
-  return copy;
+    *rulesApplied += gradients->rulesApplied;
+  return gradients->gradient;
 }
 
 namespace {
@@ -297,17 +336,37 @@ struct DifferentiatePass
           << (function.empty() ? "with a body" : "'" + function + "'");
       return signalPassFailure();
     }
-    unsigned applied = 0;
+    std::optional<Recompute> allowed =
+        llvm::StringSwitch<std::optional<Recompute>>(recompute)
+            .Case("nothing", Recompute::Nothing)
+            .Case("elementwise", Recompute::Elementwise)
+            .Case("attention", Recompute::Attention)
+            .Default(std::nullopt);
+    if (!allowed) {
+      getOperation().emitError(
+          "recompute is nothing, elementwise or attention, "
+          "not '")
+          << recompute << "'";
+      return signalPassFailure();
+    }
     for (func::FuncOp chosen : functions) {
       GradientRequest request = GradientRequest::all(chosen.getFunctionType());
       if (!operands.empty())
         request.operands.assign(operands.begin(), operands.end());
       if (!results.empty())
         request.results.assign(results.begin(), results.end());
-      if (failed(differentiate(chosen, request, rules, &applied)))
+      FailureOr<Gradients> gradients =
+          differentiate(chosen, request, rules, {*allowed, split});
+      if (failed(gradients))
         return signalPassFailure();
+      numRules += gradients->rulesApplied;
+      if (!report)
+        continue;
+      std::string text;
+      llvm::raw_string_ostream stream(text);
+      gradients->residuals.print(stream);
+      chosen.emitRemark(StringRef(text).rtrim());
     }
-    numRules += applied;
   }
 };
 } // namespace

@@ -17,7 +17,7 @@ namespace twist {
 
 /// How a result of a generic is made of `term`, a value of the body.
 struct Combination {
-  enum Kind { Map, Sum, Extremum } kind;
+  enum Kind { Map, Sum, Product, Extremum } kind;
   mlir::Value term;
 };
 
@@ -44,7 +44,14 @@ public:
 private:
   mlir::LogicalResult findPicks();
   mlir::LogicalResult classify();
-  mlir::LogicalResult shareTies();
+  void addSeeds();
+  using Fold = llvm::function_ref<mlir::SmallVector<mlir::Value>(
+      mlir::ImplicitLocOpBuilder &, mlir::Value term, mlir::ValueRange others,
+      mlir::ValueRange accumulators)>;
+  mlir::ResultRange overTerms(unsigned number, mlir::ValueRange others,
+                              mlir::ValueRange inits, Fold fold);
+  mlir::Value shareTies(unsigned number);
+  mlir::ValueRange productOfOthers(unsigned number);
   mlir::LogicalResult pullBack(mlir::OpOperand &input);
   struct Reads {
     mlir::SmallVector<mlir::Value>
@@ -80,7 +87,8 @@ private:
   mlir::SmallVector<Combination> combinations;      // one a result
   mlir::SmallVector<mlir::tensor::ExtractOp> picks; // of computed tensors
   // What the seeds read besides the generic's own operands: for each result
-  // with a cotangent, it; for an extremum the result too.
+  // with a cotangent, it; for an extremum the result too; for a product what
+  // productOfOthers gives.
   mlir::SmallVector<mlir::Value> extraOperands;
   mlir::SmallVector<mlir::AffineMap> extraMaps;
 };

@@ -10,7 +10,6 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/Interfaces/SideEffectInterfaces.h"
 
 using namespace mlir;
 using namespace twist;
@@ -41,79 +40,19 @@ LogicalResult GenericGradient::classify() {
         simple && isa<arith::MaximumFOp, arith::MinimumFOp, arith::MaxNumFOp,
                       arith::MinNumFOp>(combiner);
     Value result = op->getResult(i);
-    if (!isSum && !isExtremum) {
+    bool isProduct = simple && isa<arith::MulFOp>(combiner);
+    if (!isSum && !isExtremum && !isProduct) {
       if (backward.cotangentOf(result))
-        return op.emitError("has no gradient: it reduces neither by a sum nor "
-                            "by a maximum or minimum");
+        return op.emitError("has no gradient: it reduces neither by a sum or "
+                            "product nor by a maximum or minimum");
       combinations.push_back({Combination::Map, yielded});
       continue;
     }
     Value term = combiner->getOperand(combiner->getOperand(0) == accumulator);
-    combinations.push_back(
-        {isSum ? Combination::Sum : Combination::Extremum, term});
-  }
-  return success();
-}
-
-/// Divides the cotangent of each extremum by how many terms equal it.
-LogicalResult GenericGradient::shareTies() {
-  OpBuilder &b = backward.builder;
-  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
-  for (auto [i, combination] : llvm::enumerate(combinations)) {
-    Value result = op->getResult(i), cotangent = backward.cotangentOf(result);
-    if (!cotangent)
-      continue;
-    AffineMap map = op.getMatchingIndexingMap(op.getDpsInitOperand(i));
-    if (combination.kind != Combination::Extremum) {
-      extraOperands.push_back(cotangent);
-      extraMaps.push_back(map);
-      continue;
-    }
-    SmallVector<Value> inputs(op.getInputs());
-    inputs.push_back(result);
-    SmallVector<AffineMap> countMaps(maps.begin(),
-                                     maps.begin() + op.getNumDpsInputs());
-    countMaps.append({map, map});
-    Value zeros = zerosLike(b, loc, result), term = combination.term;
-    auto count = linalg::GenericOp::create(
-        b, loc, zeros.getType(), inputs, zeros, countMaps,
-        op.getIteratorTypesArray(),
-        [&](OpBuilder &b, Location loc, ValueRange args) {
-          IRMapping forward;
-          for (auto [from, to] : llvm::zip(op.getRegionInputArgs(), args))
-            forward.map(from, to);
-          Value accumulator = args.back(), best = args[args.size() - 2];
-          // What computed the old accumulator is dead here.
-          for (Value old : op.getRegionOutputArgs())
-            forward.map(old, accumulator);
-          for (Operation &inner : op.getBlock()->without_terminator())
-            b.clone(inner, forward);
-          Value hit =
-              arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ,
-                                    forward.lookupOrDefault(term), best);
-          Type type = accumulator.getType();
-          Value one =
-              arith::ConstantOp::create(b, loc, FloatAttr::get(type, 1));
-          Value more = arith::AddFOp::create(b, loc, accumulator, one);
-          linalg::YieldOp::create(
-              b, loc,
-              arith::SelectOp::create(b, loc, hit, more, accumulator)
-                  .getResult());
-        });
-    AffineMap id = AffineMap::getMultiDimIdentityMap(
-        cast<ShapedType>(result.getType()).getRank(), b.getContext());
-    SmallVector<utils::IteratorType> parallel(id.getNumDims(),
-                                              utils::IteratorType::parallel);
-    auto share = linalg::GenericOp::create(
-        b, loc, zeros.getType(), ValueRange{cotangent, count.getResult(0)},
-        zeros, {id, id, id}, parallel,
-        [](OpBuilder &b, Location loc, ValueRange args) {
-          linalg::YieldOp::create(
-              b, loc,
-              arith::DivFOp::create(b, loc, args[0], args[1]).getResult());
-        });
-    extraOperands.append({share.getResult(0), result});
-    extraMaps.append({map, map});
+    combinations.push_back({isSum       ? Combination::Sum
+                            : isProduct ? Combination::Product
+                                        : Combination::Extremum,
+                            term});
   }
   return success();
 }
@@ -121,29 +60,6 @@ LogicalResult GenericGradient::shareTies() {
 //===----------------------------------------------------------------------===//
 // The adjoint of the body
 //===----------------------------------------------------------------------===//
-
-/// Puts the adjoints of the terms, from the extra operands' elements.
-void GenericGradient::seed(OpBuilder &b, const IRMapping &forward,
-                           ValueRange extra, DenseMap<Value, Value> &adjoints) {
-  for (auto [i, combination] : llvm::enumerate(combinations)) {
-    if (!backward.cotangentOf(op->getResult(i)))
-      continue;
-    Value adjoint = extra.front();
-    extra = extra.drop_front();
-    if (combination.kind == Combination::Extremum) {
-      Value hit = arith::CmpFOp::create(
-          b, loc, arith::CmpFPredicate::OEQ,
-          forward.lookupOrDefault(combination.term), extra.front());
-      extra = extra.drop_front();
-      Value zero = arith::ConstantOp::create(
-          b, loc, FloatAttr::get(adjoint.getType(), 0));
-      adjoint = arith::SelectOp::create(b, loc, hit, adjoint, zero);
-    }
-    Value &sum = adjoints[combination.term];
-    sum =
-        sum ? arith::AddFOp::create(b, loc, sum, adjoint).getResult() : adjoint;
-  }
-}
 
 /// Values of the body that depend on `from` through floats.
 static DenseSet<Value> dependents(Block *body, Value from) {
@@ -224,12 +140,6 @@ FailureOr<Value> GenericGradient::adjointOf(OpBuilder &b,
 // The generic with transposed roles
 //===----------------------------------------------------------------------===//
 
-static void eraseDeadOps(Block *block) {
-  for (Operation &inner : llvm::make_early_inc_range(llvm::reverse(*block)))
-    if (isOpTriviallyDead(&inner))
-      inner.erase();
-}
-
 /// Drops inputs that the body doesn't read while the others still tell each
 /// loop's size.
 static Value dropUnreadInputs(linalg::GenericOp op, OpBuilder &b) {
@@ -297,7 +207,7 @@ FailureOr<Value> GenericGradient::build(OpOperand &input, AffineMap map,
     gradient.erase();
     return failed ? FailureOr<Value>(failure()) : Value();
   }
-  eraseDeadOps(gradient.getBlock());
+  eraseDeadOps(*gradient.getBlock());
   return dropUnreadInputs(gradient, b);
 }
 
@@ -361,8 +271,9 @@ LogicalResult GenericGradient::pullBack(OpOperand &input) {
 }
 
 LogicalResult GenericGradient::run() {
-  if (failed(findPicks()) || failed(classify()) || failed(shareTies()))
+  if (failed(findPicks()) || failed(classify()))
     return failure();
+  addSeeds();
   for (OpOperand *input : op.getDpsInputOperands())
     if (backward.isActive(input->get()) && failed(pullBack(*input)))
       return failure();
@@ -375,9 +286,9 @@ LogicalResult GenericGradient::run() {
     if (!cotangent || !backward.isActive(init->get()) ||
         combination.kind == Combination::Map)
       continue;
-    if (combination.kind == Combination::Extremum)
-      return op.emitError("has no gradient: a maximum or minimum starts from a "
-                          "computed value");
+    if (combination.kind != Combination::Sum)
+      return op.emitError("has no gradient: a product, maximum or minimum "
+                          "starts from a computed value");
     backward.add(init->get(), cotangent);
   }
   return success();

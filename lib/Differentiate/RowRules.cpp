@@ -188,10 +188,137 @@ void CrossEntropyGradient::run() {
   backward.add(logits, gradient[0]);
 }
 
+//===----------------------------------------------------------------------===//
+// Softmax and the norms
+//===----------------------------------------------------------------------===//
+
+/// Only the result is kept, not what it was made of.
+static LogicalResult pullSoftmaxBack(Operation *op, Backward &backward,
+                                     const GradientRules &) {
+  auto softmax = cast<linalg::SoftmaxOp>(op);
+  OpBuilder &b = backward.builder;
+  Value result = softmax.getResult()[0];
+  Value gradient =
+      nn::SoftmaxGradientOp::create(b, op->getLoc(), result.getType(), result,
+                                    backward.cotangentOf(result),
+                                    b.getI64IntegerAttr(softmax.getDimension()))
+          .getResult();
+  if (gradient.getType() != softmax.getInput().getType())
+    gradient = tensor::CastOp::create(b, op->getLoc(),
+                                      softmax.getInput().getType(), gradient);
+  backward.add(softmax.getInput(), gradient);
+  return success();
+}
+
+/// Adds the sums over rows that scale and bias get, in one walk.
+static void pullUnitsBack(Backward &backward, Location loc, Value input,
+                          Value cotangent, Value mean, Value factor,
+                          Value scale, Value bias) {
+  OpBuilder &b = backward.builder;
+  auto isActive = [&](Value v) { return v && backward.isActive(v); };
+  auto rank = cast<RankedTensorType>(input.getType()).getRank();
+  Type wide = getElementTypeOrSelf(mean);
+  AffineMap id = AffineMap::getMultiDimIdentityMap(rank, b.getContext());
+  AffineMap row = id.getMajorSubMap(rank - 1), unit = id.getMinorSubMap(1);
+  SmallVector<Value> inputs = {cotangent}, sums;
+  SmallVector<AffineMap> maps = {id};
+  if (isActive(scale)) {
+    inputs.append({input, mean, factor});
+    maps.append({id, row, row});
+    sums.push_back(scale);
+  }
+  if (isActive(bias))
+    sums.push_back(bias);
+  if (sums.empty())
+    return;
+  SmallVector<Value> inits;
+  for (Value sum : sums)
+    inits.push_back(zerosOf(b, loc, tensor::getMixedSizes(b, loc, sum), wide));
+  maps.append(sums.size(), unit);
+  SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::reduction);
+  loops.back() = utils::IteratorType::parallel;
+  auto totals = linalg::GenericOp::create(
+      b, loc, TypeRange(inits), inputs, inits, maps, loops,
+      [&](OpBuilder &b, Location loc, ValueRange x) {
+        ImplicitLocOpBuilder at(loc, b);
+        Value g = convertFloat(at, x[0], wide);
+        SmallVector<Value> terms;
+        if (isActive(scale)) {
+          Value centred =
+              arith::SubFOp::create(at, convertFloat(at, x[1], wide), x[2]);
+          Value normed = arith::MulFOp::create(at, centred, x[3]);
+          terms.push_back(arith::MulFOp::create(at, g, normed));
+        }
+        if (isActive(bias))
+          terms.push_back(g);
+        for (auto [term, sum] :
+             llvm::zip_equal(terms, x.take_back(terms.size())))
+          term = arith::AddFOp::create(at, sum, term);
+        linalg::YieldOp::create(b, loc, terms);
+      });
+  AffineMap perUnit = AffineMap::getMultiDimIdentityMap(1, b.getContext());
+  for (auto [unit, total] : llvm::zip_equal(sums, totals.getResults())) {
+    auto type = cast<RankedTensorType>(unit.getType());
+    Value gradient = total;
+    if (type.getElementType() != wide)
+      gradient = parallelGeneric(
+          b, loc, total, emptyLike(b, loc, total, type.getElementType()),
+          {perUnit, perUnit},
+          [&](ImplicitLocOpBuilder &b, ValueRange x) -> SmallVector<Value> {
+            return {convertFloat(b, x[0], type.getElementType())};
+          })[0];
+    if (gradient.getType() != type)
+      gradient = tensor::CastOp::create(b, loc, type, gradient);
+    backward.add(unit, gradient);
+  }
+}
+
+/// `bias` may be null.
+static void pullNormBack(Backward &backward, Operation *op, Value input,
+                         Value scale, Value bias, double epsilon,
+                         bool centred) {
+  OpBuilder &b = backward.builder;
+  Location loc = op->getLoc();
+  Value cotangent = backward.cotangentOf(op->getResult(0));
+  auto type = cast<RankedTensorType>(input.getType());
+  Type wide = type.getElementType().isF64() ? type.getElementType()
+                                            : Type(b.getF32Type());
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, input);
+  Value init = emptyLike(b, loc, input, type.getElementType());
+  if (init.getType() != type)
+    init = tensor::CastOp::create(b, loc, type, init);
+  Value perRow =
+      tensor::EmptyOp::create(b, loc, ArrayRef(sizes).drop_back(), wide);
+  SmallVector<Value> inits = {init, perRow, perRow};
+  auto gradient = nn::NormGradientOp::create(
+      b, loc, TypeRange(inits), input, scale, cotangent, inits,
+      b.getF64FloatAttr(epsilon), centred ? b.getUnitAttr() : UnitAttr());
+  pullUnitsBack(backward, loc, input, cotangent, gradient.getResult(1),
+                gradient.getResult(2), scale, bias);
+  if (backward.isActive(input))
+    backward.add(input, gradient.getResult(0));
+}
+
 void twist::addRowRules(GradientRules &rules) {
   rules.tensor[nn::CrossEntropyOp::getOperationName()] =
       [](Operation *op, Backward &backward, const GradientRules &) {
         CrossEntropyGradient{cast<nn::CrossEntropyOp>(op), backward}.run();
+        return success();
+      };
+  rules.tensor[linalg::SoftmaxOp::getOperationName()] = pullSoftmaxBack;
+  rules.tensor[nn::LayerNormOp::getOperationName()] =
+      [](Operation *op, Backward &backward, const GradientRules &) {
+        auto norm = cast<nn::LayerNormOp>(op);
+        pullNormBack(backward, op, norm.getInput(), norm.getScale(),
+                     norm.getBias(), norm.getEpsilon().convertToDouble(),
+                     /*centred=*/true);
+        return success();
+      };
+  rules.tensor[nn::RMSNormOp::getOperationName()] =
+      [](Operation *op, Backward &backward, const GradientRules &) {
+        auto norm = cast<nn::RMSNormOp>(op);
+        pullNormBack(backward, op, norm.getInput(), norm.getScale(), nullptr,
+                     norm.getEpsilon().convertToDouble(), /*centred=*/false);
         return success();
       };
 }

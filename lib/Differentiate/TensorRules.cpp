@@ -31,6 +31,21 @@ Value twist::zerosLike(OpBuilder &b, Location loc, Value like) {
              : tensor::CastOp::create(b, loc, like.getType(), zeros);
 }
 
+Value twist::sumOf(OpBuilder &b, Location loc, Value x, Value into) {
+  int64_t rank = cast<RankedTensorType>(x.getType()).getRank();
+  AffineMap id = AffineMap::getMultiDimIdentityMap(rank, b.getContext());
+  SmallVector<utils::IteratorType> parallel(rank,
+                                            utils::IteratorType::parallel);
+  return linalg::GenericOp::create(
+             b, loc, x.getType(), x, into, {id, id}, parallel,
+             [](OpBuilder &b, Location loc, ValueRange args) {
+               linalg::YieldOp::create(
+                   b, loc,
+                   arith::AddFOp::create(b, loc, args[1], args[0]).getResult());
+             })
+      .getResult(0);
+}
+
 /// Adds a rule for `OpTy`; `pull(op, cotangent, backward)` has the only
 /// result's cotangent.
 template <typename OpTy, typename Pull>
@@ -66,11 +81,20 @@ static void addReshapes(GradientRules &rules) {
 static void addSlices(GradientRules &rules) {
   addRule<tensor::ExtractSliceOp>(
       rules, [](tensor::ExtractSliceOp op, Value g, Backward &to) {
-        Value zeros = zerosLike(to.builder, op.getLoc(), op.getSource());
-        to.add(op.getSource(),
-               tensor::InsertSliceOp::create(
-                   to.builder, op.getLoc(), g, zeros, op.getMixedOffsets(),
-                   op.getMixedSizes(), op.getMixedStrides()));
+        OpBuilder &b = to.builder;
+        Location loc = op.getLoc();
+        // What arrived already is added to in place.
+        Value whole = to.take(op.getSource());
+        if (whole)
+          g = sumOf(b, loc, g,
+                    tensor::ExtractSliceOp::create(
+                        b, loc, op.getType(), whole, op.getMixedOffsets(),
+                        op.getMixedSizes(), op.getMixedStrides()));
+        else
+          whole = zerosLike(b, loc, op.getSource());
+        to.add(op.getSource(), tensor::InsertSliceOp::create(
+                                   b, loc, g, whole, op.getMixedOffsets(),
+                                   op.getMixedSizes(), op.getMixedStrides()));
       });
   addRule<tensor::InsertSliceOp>(
       rules, [](tensor::InsertSliceOp op, Value g, Backward &to) {

@@ -31,13 +31,13 @@ func.func @capture(%x: tensor<4xf32>, %y: tensor<f32>) -> tensor<4xf32> {
 
 #none = affine_map<(d0) -> ()>
 #id = affine_map<(d0) -> (d0)>
-func.func @product(%x: tensor<4xf32>) -> tensor<f32> {
+func.func @difference(%x: tensor<4xf32>) -> tensor<f32> {
   %one = arith.constant dense<1.0> : tensor<f32>
-  // expected-error @below {{has no gradient: it reduces neither by a sum nor by a maximum or minimum}}
+  // expected-error @below {{has no gradient: it reduces neither by a sum or product nor by a maximum or minimum}}
   %y = linalg.generic {indexing_maps = [#id, #none], iterator_types = ["reduction"]}
        ins(%x : tensor<4xf32>) outs(%one : tensor<f32>) {
   ^bb0(%a: f32, %b: f32):
-    %s = arith.mulf %a, %b : f32
+    %s = arith.subf %a, %b : f32
     linalg.yield %s : f32
   } -> tensor<f32>
   return %y : tensor<f32>
@@ -48,7 +48,7 @@ func.func @product(%x: tensor<4xf32>) -> tensor<f32> {
 #none = affine_map<(d0) -> ()>
 #id = affine_map<(d0) -> (d0)>
 func.func @start(%x: tensor<4xf32>, %low: tensor<f32>) -> tensor<f32> {
-  // expected-error @below {{has no gradient: a maximum or minimum starts from a computed value}}
+  // expected-error @below {{has no gradient: a product, maximum or minimum starts from a computed value}}
   %y = linalg.generic {indexing_maps = [#id, #none], iterator_types = ["reduction"]}
        ins(%x : tensor<4xf32>) outs(%low : tensor<f32>) {
   ^bb0(%a: f32, %b: f32):

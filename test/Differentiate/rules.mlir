@@ -110,10 +110,11 @@ func.func @gather(%t: tensor<9x4xf32>, %i: tensor<?xi64>) -> tensor<?x4xf32> {
 // What moves elements moves cotangents back; two uses are added.
 // CHECK-LABEL: func @slices_gradient(
 // CHECK-SAME: %[[X:.+]]: tensor<2x6xf32>, %[[G:.+]]: tensor<2x3xf32>, %[[H:.+]]: tensor<12xf32>)
-// CHECK-DAG: %[[BACK:.+]] = tensor.expand_shape %[[H]] {{\[\[}}0, 1]] output_shape [2, 6]
-// CHECK-DAG: %[[IN:.+]] = tensor.insert_slice %[[G]] into %{{.+}}[0, 1] [2, 3] [1, 2]
-// CHECK: linalg.generic {{.*}} ins(%[[IN]] : {{.*}} outs(%[[BACK]]
+// CHECK: %[[BACK:.+]] = tensor.expand_shape %[[H]] {{\[\[}}0, 1]] output_shape [2, 6]
+// CHECK: %[[PART:.+]] = tensor.extract_slice %[[BACK]][0, 1] [2, 3] [1, 2]
+// CHECK: %[[SUM:.+]] = linalg.generic {{.*}} ins(%[[G]] : {{.*}} outs(%[[PART]]
 // CHECK: arith.addf
+// CHECK: tensor.insert_slice %[[SUM]] into %[[BACK]][0, 1] [2, 3] [1, 2]
 func.func @slices(%x: tensor<2x6xf32>) -> (tensor<2x3xf32>, tensor<12xf32>) {
   %a = tensor.extract_slice %x[0, 1] [2, 3] [1, 2] : tensor<2x6xf32> to tensor<2x3xf32>
   %b = tensor.collapse_shape %x [[0, 1]] : tensor<2x6xf32> into tensor<12xf32>
@@ -187,4 +188,43 @@ func.func @pick(%x: tensor<4xf32>, %i: tensor<3xindex>) -> tensor<3xf32> {
     linalg.yield %s : f32
   } -> tensor<3xf32>
   return %y : tensor<3xf32>
+}
+
+// -----
+
+// A chain is pulled back as one; a bias stays apart.
+// CHECK-LABEL: func @chain_gradient(
+// CHECK-SAME: %[[X:.+]]: tensor<4x8xf32>, %[[B:.+]]: tensor<8xf32>, %[[G:.+]]: tensor<4x8xf32>)
+// CHECK: %[[S:.+]] = linalg.generic {{.*}} ins(%[[X]], %[[B]]
+// CHECK: arith.addf
+// CHECK: linalg.generic {{.*}} ins(%[[S]] :
+// CHECK: math.exp
+// CHECK: arith.mulf
+// CHECK: %[[D:.+]] = linalg.generic {{.*}} ins(%[[S]], %[[G]] :
+// CHECK: math.exp
+// CHECK: linalg.generic {{.*}}["reduction", "parallel"]{{.*}} ins(%[[D]] :
+// CHECK: return
+#id = affine_map<(d0, d1) -> (d0, d1)>
+#unit = affine_map<(d0, d1) -> (d1)>
+func.func @chain(%x: tensor<4x8xf32>, %b: tensor<8xf32>) -> tensor<4x8xf32> {
+  %e = tensor.empty() : tensor<4x8xf32>
+  %s = linalg.generic {indexing_maps = [#id, #unit, #id], iterator_types = ["parallel", "parallel"]}
+       ins(%x, %b : tensor<4x8xf32>, tensor<8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %c: f32, %o: f32):
+    %m = arith.addf %a, %c : f32
+    linalg.yield %m : f32
+  } -> tensor<4x8xf32>
+  %t = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]}
+       ins(%s : tensor<4x8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %m = math.exp %a : f32
+    linalg.yield %m : f32
+  } -> tensor<4x8xf32>
+  %u = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel", "parallel"]}
+       ins(%s, %t : tensor<4x8xf32>, tensor<4x8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %c: f32, %o: f32):
+    %m = arith.mulf %a, %c : f32
+    linalg.yield %m : f32
+  } -> tensor<4x8xf32>
+  return %u : tensor<4x8xf32>
 }

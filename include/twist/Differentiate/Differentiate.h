@@ -8,6 +8,8 @@
 #ifndef TWIST_DIFFERENTIATE_DIFFERENTIATE_H
 #define TWIST_DIFFERENTIATE_DIFFERENTIATE_H
 
+#include "twist/Differentiate/Residuals.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Pass/Pass.h"
@@ -75,6 +77,27 @@ struct GradientRequest {
   /// All of floats.
   static GradientRequest all(mlir::FunctionType type);
 };
+
+/// How the parts of a gradient relate.
+struct GradientOptions {
+  Recompute recompute = Recompute::Nothing;
+  /// Two functions, @NAME_forward and @NAME_backward, in place of one.
+  bool split = false;
+};
+
+struct Gradients {
+  mlir::func::FuncOp gradient;          ///< null if split
+  mlir::func::FuncOp forward, backward; ///< null if not
+  ResidualReport residuals;
+  unsigned rulesApplied = 0; ///< ops
+};
+
+/// Adds the functions that the pass twist-differentiate describes behind
+/// `function`.
+mlir::FailureOr<Gradients> differentiate(mlir::func::FuncOp function,
+                                         const GradientRequest &request,
+                                         const GradientRules &rules,
+                                         const GradientOptions &options);
 
 /// Adds `@NAME_gradient` behind `function`, as the pass twist-differentiate
 /// describes; returns it. `rulesApplied` counts ops.

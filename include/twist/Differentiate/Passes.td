@@ -13,6 +13,12 @@ def DifferentiatePass : Pass<"twist-differentiate", "::mlir::ModuleOp"> {
     product with the derivative (a vector-Jacobian product). Forward and
     backward are one function; what the backward part reads is kept alive.
 
+    With `split` they are two: `@NAME_forward` takes the operands of `@NAME` and
+    gives its results and what is kept; `@NAME_backward` takes the operands, what
+    is kept and the cotangents, and gives the gradients. `recompute` says what may
+    be computed again in the backward part; it is where that keeps fewer bytes
+    than its result has. `report` prints what is kept, as a remark.
+
     A `linalg.generic` becomes, for each operand that needs it, a generic with
     transposed roles: the operand's map is the output's, dimensions it does not
     name are summed, and the body is the adjoint of the scalar body. Composites
@@ -45,12 +51,20 @@ def DifferentiatePass : Pass<"twist-differentiate", "::mlir::ModuleOp"> {
     ListOption<"operands", "operands", "int64_t",
                "Numbers of the operands (default: all of floats)">,
     ListOption<"results", "results", "int64_t",
-               "Numbers of the results (default: all of floats)">
+               "Numbers of the results (default: all of floats)">,
+    Option<"split", "split", "bool", "false",
+           "Forward and backward as two functions">,
+    Option<"recompute", "recompute", "std::string", "\"nothing\"",
+           "What may be computed again: nothing, elementwise (ops and norms) or "
+           "attention (softmax and large products too)">,
+    Option<"report", "report", "bool", "false",
+           "Print what is kept between forward and backward">
   ];
   let statistics = [
     Statistic<"numRules", "rules", "Ops whose rule was applied">
   ];
-  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::bufferization::BufferizationDialect", "::mlir::linalg::LinalgDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
                            "::mlir::tensor::TensorDialect", "::twist::nn::NNDialect"];
 }

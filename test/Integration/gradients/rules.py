@@ -110,6 +110,32 @@ TENSORS = {
   %e = tensor.empty(%m) : tensor<?xf64>
   %l:2 = nn.cross_entropy ins(%s, %td : tensor<?x?xf64>, tensor<?xi32>) outs(%e, %e : tensor<?xf64>, tensor<?xf64>) -> tensor<?xf64>, tensor<?xf64>
   %r = tensor.cast %l#0 : tensor<?xf64> to tensor<3xf64>"""),
+    "linalg.softmax": ([(2, 3, 4)], (2, 3, 4), """
+  %e = tensor.empty() : tensor<2x3x4xf64>
+  %r = linalg.softmax dimension(2) ins(%x : tensor<2x3x4xf64>) outs(%e : tensor<2x3x4xf64>) -> tensor<2x3x4xf64>"""),
+    "linalg.softmax: columns, sizes unknown": ([(3, 4)], (3, 4), """
+  %c0 = arith.constant 0 : index
+  %xd = tensor.cast %x : tensor<3x4xf64> to tensor<?x4xf64>
+  %n = tensor.dim %xd, %c0 : tensor<?x4xf64>
+  %e = tensor.empty(%n) : tensor<?x4xf64>
+  %s = linalg.softmax dimension(0) ins(%xd : tensor<?x4xf64>) outs(%e : tensor<?x4xf64>) -> tensor<?x4xf64>
+  %r = tensor.cast %s : tensor<?x4xf64> to tensor<3x4xf64>"""),
+    "nn.layer_norm": ([(2, 3, 4), (4,), (4,)], (2, 3, 4), """
+  %e = tensor.empty() : tensor<2x3x4xf64>
+  %r = nn.layer_norm ins(%x, %y, %z : tensor<2x3x4xf64>, tensor<4xf64>, tensor<4xf64>) outs(%e : tensor<2x3x4xf64>) {epsilon = 1.0e-2 : f64} -> tensor<2x3x4xf64>"""),
+    "nn.layer_norm: without bias, sizes unknown": ([(3, 4), (4,)], (3, 4), """
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %xd = tensor.cast %x : tensor<3x4xf64> to tensor<?x?xf64>
+  %yd = tensor.cast %y : tensor<4xf64> to tensor<?xf64>
+  %m = tensor.dim %xd, %c0 : tensor<?x?xf64>
+  %n = tensor.dim %xd, %c1 : tensor<?x?xf64>
+  %e = tensor.empty(%m, %n) : tensor<?x?xf64>
+  %s = nn.layer_norm ins(%xd, %yd : tensor<?x?xf64>, tensor<?xf64>) outs(%e : tensor<?x?xf64>) {epsilon = 1.0e-2 : f64} -> tensor<?x?xf64>
+  %r = tensor.cast %s : tensor<?x?xf64> to tensor<3x4xf64>"""),
+    "nn.rms_norm": ([(3, 4), (4,)], (3, 4), """
+  %e = tensor.empty() : tensor<3x4xf64>
+  %r = nn.rms_norm ins(%x, %y : tensor<3x4xf64>, tensor<4xf64>) outs(%e : tensor<3x4xf64>) {epsilon = 1.0e-2 : f64} -> tensor<3x4xf64>"""),
     # Twice from %x, once at an index that repeats; the sum is over the second loop.
     "linalg.generic: picks": ([(4, 3), (2, 3)], (2,), """
   %i = arith.constant dense<[[1, 3, 1], [0, 1, 1]]> : tensor<2x3xi64>
@@ -126,6 +152,16 @@ TENSORS = {
     %w = arith.addf %c, %v : f64
     linalg.yield %w : f64
   } -> tensor<2xf64>"""),
+    # Rows of factors with no zero, one and two: see operands().
+    "linalg.generic: products": ([(3, 4), (3, 4)], (3,), """
+  %o = arith.constant dense<90.0> : tensor<3xf64>
+  %r = linalg.generic {indexing_maps = [#rows, #rows, #row], iterator_types = ["parallel", "reduction"]}
+       ins(%x, %y : tensor<3x4xf64>, tensor<3x4xf64>) outs(%o : tensor<3xf64>) {
+  ^bb0(%a: f64, %b: f64, %c: f64):
+    %p = arith.mulf %a, %b : f64
+    %t = arith.mulf %p, %c : f64
+    linalg.yield %t : f64
+  } -> tensor<3xf64>"""),
     "linalg.generic": ([(3, 2), (2, 4)], (3, 4), """
   %e = tensor.empty() : tensor<3x4xf64>
   %c = arith.constant 0.0 : f64
@@ -143,7 +179,7 @@ def tensor_type(shape):
 
 
 # These also against the gradient of their decomposition.
-COMPOSITES = ("nn.cross_entropy", "nn.gather")
+COMPOSITES = ("nn.cross_entropy", "nn.gather", "nn.layer_norm", "nn.rms_norm", "linalg.softmax")
 MAPS = """#id = affine_map<(d0) -> (d0)>
 #rows = affine_map<(d0, d1) -> (d0, d1)>
 #row = affine_map<(d0, d1) -> (d0)>
@@ -174,7 +210,10 @@ def function(rule):
 
 def operands(rule, random):
     if rule in TENSORS:
-        return [random.standard_normal(s) for s in TENSORS[rule][0]], np.zeros(TENSORS[rule][1])
+        arrays = [random.standard_normal(s) for s in TENSORS[rule][0]]
+        if "products" in rule:
+            arrays[0][[1, 2, 2], [1, 0, 3]] = 0
+        return arrays, np.zeros(TENSORS[rule][1])
     kind = SCALARS[rule][0]
     values = random.uniform(0.15, 0.85, (2, 5))
     if kind == ABOVE:
