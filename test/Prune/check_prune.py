@@ -196,8 +196,15 @@ def check_sparse(model, data, report, ids, folder):
     assert int(products) == count and abs(float(held) - .5) < 1e-3, out
     assert abs(float(quality) / want - 1) < 1e-3, (quality, want)
     refused("makes no ticket", "ticket", model, "--policy", "sparsegpt", "--data", data, "-o", "x.json")
-    refused("between 0 and 1", "ticket", model, "--policy", "sparsegpt", "--data", data, "--density", 2)
-    refused("removes no units", "prune", model, "--policy", "sparsegpt", "--data", data, "-o", os.path.join(folder, "x.onnx"))
+    refused("--density is between 0 and 1", "ticket", model, "--policy", "sparsegpt", "--data", data, "--density", 2)
+    refused("the policy sparsegpt removes no units, it makes weights zero", "prune", model, "--policy", "sparsegpt", "--data", data, "-o", os.path.join(folder, "x.onnx"))
+    refused("-o T.json is missing", "ticket", model)
+    relu = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "relu", *(
+        [onnx.helper.make_tensor_value_info(name, 1, [4, 8])] for name in "xy"))
+    path, values = os.path.join(folder, "relu.onnx"), os.path.join(folder, "x.npy")
+    onnx.save(onnx.helper.make_model(relu, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    np.save(values, np.ones((8, 8), np.float32))
+    refused("has no product with a matrix of weights", "ticket", path, "--policy", "sparsegpt", "--data", "x=" + values)
     print(f"sparsegpt: {count} products as numpy has them")
 
 
