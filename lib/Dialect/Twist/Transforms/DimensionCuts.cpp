@@ -18,8 +18,6 @@ using namespace twist::axes;
 /// The kept indices of a dimension of `size` that the axes' places leave.
 static DimCut cutStatic(int64_t size, ArrayRef<AxisPlace> places,
                         ArrayRef<const CutAxis *> cuts, MLIRContext *context) {
-  if (llvm::none_of(places, [&](const AxisPlace &at) { return cuts[at.axis]; }))
-    return {};
   llvm::BitVector keep(size, true);
   for (const AxisPlace &at : places)
     if (const CutAxis *cut = cuts[at.axis])
@@ -72,6 +70,7 @@ FailureOr<DimensionCuts> DimensionCuts::of(func::FuncOp function,
              << "axis '" << entry.first() << "' is none of this graph's";
 
   DimensionCuts result;
+  bool tooLong = false;
   auto add = [&](Value value) {
     auto type = dyn_cast<RankedTensorType>(value.getType());
     if (!type)
@@ -79,6 +78,18 @@ FailureOr<DimensionCuts> DimensionCuts::of(func::FuncOp function,
     SmallVector<DimCut> dims;
     for (int64_t dim = 0; dim < type.getRank(); ++dim) {
       SmallVector<AxisPlace> places = analysis.placesOf(value, dim);
+      if (llvm::none_of(places,
+                        [&](const AxisPlace &at) { return cuts[at.axis]; })) {
+        dims.emplace_back();
+        continue;
+      }
+      // Its indices are kept one by one.
+      if (!type.isDynamicDim(dim) && !llvm::isInt<32>(type.getDimSize(dim))) {
+        emitError(value.getLoc()) << "a dimension of " << type.getDimSize(dim)
+                                  << " is too long to be cut";
+        tooLong = true;
+        return;
+      }
       dims.push_back(type.isDynamicDim(dim)
                          ? cutDynamic(places, cuts)
                          : cutStatic(type.getDimSize(dim), places, cuts,
@@ -92,6 +103,8 @@ FailureOr<DimensionCuts> DimensionCuts::of(func::FuncOp function,
   for (Operation &op : function.getBody().front())
     for (Value value : op.getResults())
       add(value);
+  if (tooLong)
+    return failure();
   return result;
 }
 
