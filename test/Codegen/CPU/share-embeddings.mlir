@@ -8,8 +8,8 @@
 // CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<?xi64>) outs(%{{.*}} : tensor<?x4xf32>)
 // CHECK: %[[K:.*]] = linalg.index 1
 // CHECK: %[[WIDTH:.*]] = arith.constant 48 : index
-// CHECK: %[[Q:.*]] = arith.divui %[[I:.*]], %[[WIDTH]]
-// CHECK: %[[R:.*]] = arith.remui %[[I]], %[[WIDTH]]
+// CHECK-DAG: %[[Q:.*]] = arith.divui %[[I:.*]], %[[WIDTH]]
+// CHECK-DAG: %[[R:.*]] = arith.remui %{{.*}}, %[[WIDTH]]
 // CHECK: tensor.extract %[[P]][%[[Q]], %[[K]], %[[R]]]
 // CHECK-NOT: nn.gather
 weights.source @m from "m.bin"
