@@ -60,7 +60,8 @@ Trainer::Impl::compileFor(const Masks &masks) {
   request.loss = options.loss;
   request.optimiser = options.optimiser;
   request.precision = options.precision;
-  request.entries = EntryStep;
+  request.entries =
+      options.mode == Mode::Parallel ? EntryGradients | EntryUpdate : EntryStep;
   return compiler.compile(request);
 }
 
@@ -120,6 +121,14 @@ void Trainer::Impl::takeFrozen(int64_t worker, const WorkerPlan &plan) {
   std::vector<AlignedBytes> &mine = frozenSlices[worker];
   mine.resize(layout().parameters.size());
   for (auto [index, parameter] : llvm::enumerate(layout().parameters)) {
+    if (!parameter.trainable && parameter.role == ParameterRole::Gain) {
+      // Constant ones: 1 where the worker holds the whole axis.
+      mine[index].resize(twist_type_size(parameter.type));
+      int64_t at = plan.kappaIndex[gainAxis(layout(), parameter)];
+      storeReal(mine[index].data(), parameter.type,
+                firstGain(parameter, kappas[at]));
+      continue;
+    }
     bool cut = llvm::any_of(parameter.places,
                             [](const auto &places) { return !places.empty(); });
     if (parameter.trainable || !cut)
@@ -238,27 +247,36 @@ Error Trainer::Impl::diverged(int64_t worker, int64_t step,
           .str());
 }
 
+bool Trainer::Impl::isLost(const StepResult &result) const {
+  double guess = options.loss.kind == LossKind::CrossEntropy
+                     ? std::max(std::log(double(layout().vocabulary)), 1.0)
+                     : std::numeric_limits<double>::infinity();
+  return !std::isfinite(result.loss) || !std::isfinite(result.gradientNorm) ||
+         result.loss > 3 * guess;
+}
+
+StepScalars Trainer::Impl::scalarsOf(int64_t worker, int64_t step) const {
+  StepScalars scalars = options.scalars;
+  scalars.learningRate *= options.schedule.factor(step);
+  scalars.seed = options.assignment.seed;
+  scalars.counter = uint64_t(step * workers() + worker);
+  return scalars;
+}
+
 Error Trainer::Impl::runWorker(int64_t worker, const WorkerPlan &plan,
                                StepSession &session, RoundReport &report) {
   StepInputs inputs(*plan.step);
   StepBuffers buffers = bind(worker, plan);
   inputs.bind(buffers);
-  double guess = options.loss.kind == LossKind::CrossEntropy
-                     ? std::log(double(layout().vocabulary))
-                     : std::numeric_limits<double>::infinity();
   for (int64_t local = 0; local < options.localSteps; ++local) {
     int64_t step = round * options.localSteps + local;
     if (Error error = inputs.load(data, worker, step))
       return error;
-    StepScalars scalars = options.scalars;
-    scalars.learningRate *= options.schedule.factor(step);
-    scalars.seed = options.assignment.seed;
-    scalars.counter = uint64_t(step * workers() + worker);
-    Expected<StepResult> result = session.step(buffers, scalars);
+    Expected<StepResult> result =
+        session.step(buffers, scalarsOf(worker, step));
     if (!result)
       return result.takeError();
-    if (!std::isfinite(result->loss) || !std::isfinite(result->gradientNorm) ||
-        result->loss > 3 * std::max(guess, 1.0))
+    if (isLost(*result))
       return diverged(worker, step, *result, plan);
     report.losses[worker] += result->loss / double(options.localSteps);
     report.norms[worker] += result->gradientNorm / double(options.localSteps);
@@ -266,8 +284,9 @@ Error Trainer::Impl::runWorker(int64_t worker, const WorkerPlan &plan,
   return Error::success();
 }
 
-Error Trainer::Impl::localSteps(const std::vector<WorkerPlan> &plans,
-                                RoundReport &report) {
+Error Trainer::Impl::forEachWorker(
+    const std::vector<WorkerPlan> &plans,
+    function_ref<Error(int64_t, StepSession &)> fn) {
   std::vector<int64_t> mine;
   for (int64_t worker = 0; worker < workers(); ++worker)
     if (store->isMine(worker))
@@ -278,10 +297,9 @@ Error Trainer::Impl::localSteps(const std::vector<WorkerPlan> &plans,
   std::vector<std::optional<std::string>> errors(mine.size());
   auto work = [&](int64_t slot) {
     for (size_t i; !stop && (i = next++) < mine.size();) {
-      const WorkerPlan &plan = plans[mine[i]];
-      Expected<StepSession *> session = sessionFor(slot, plan.step.get());
-      Error error = session ? runWorker(mine[i], plan, **session, report)
-                            : session.takeError();
+      Expected<StepSession *> session =
+          sessionFor(slot, plans[mine[i]].step.get());
+      Error error = session ? fn(mine[i], **session) : session.takeError();
       if (!error)
         continue;
       errors[i] = toString(std::move(error));
@@ -298,6 +316,74 @@ Error Trainer::Impl::localSteps(const std::vector<WorkerPlan> &plans,
   for (const auto &error : errors)
     if (error)
       return createStringError(*error);
+  return Error::success();
+}
+
+/// Gradients of all workers, their mean, the same update everywhere. What the
+/// workers hold in the end is equal, so that the mean over them is it.
+Error Trainer::Impl::parallelSteps(const std::vector<WorkerPlan> &plans,
+                                   RoundReport &report) {
+  std::vector<WorkerSlices> means(workers());
+  std::vector<size_t> all;
+  std::vector<std::unique_ptr<StepInputs>> inputs(workers());
+  std::vector<StepBuffers> buffers(workers());
+  for (int64_t worker = 0; worker < workers(); ++worker) {
+    for (auto [t, tensor] : llvm::enumerate(store->tensors()))
+      if (tensor.isParameter)
+        means[worker].runs.push_back(slices[worker].runs[t]);
+    means[worker].buffers.resize(means[worker].runs.size());
+    if (!store->isMine(worker))
+      continue;
+    inputs[worker] = std::make_unique<StepInputs>(*plans[worker].step);
+    buffers[worker] = bind(worker, plans[worker]);
+    inputs[worker]->bind(buffers[worker]);
+    for (size_t g = 0, t = 0; t < origins.size(); ++t) {
+      if (!store->tensors()[t].isParameter)
+        continue;
+      AlignedBytes &mean = means[worker].buffers[g++];
+      mean.resize(slices[worker].buffers[t].size());
+      buffers[worker].gradients[origins[t].parameter] = mean.data();
+    }
+  }
+  for (size_t g = 0; g < gradients->tensors().size(); ++g)
+    all.push_back(g);
+
+  for (int64_t local = 0; local < options.localSteps; ++local) {
+    int64_t step = round * options.localSteps + local;
+    auto backward = [&](int64_t worker, StepSession &session) -> Error {
+      if (Error error = inputs[worker]->load(data, worker, step))
+        return error;
+      Expected<StepResult> result = session.gradients(
+          buffers[worker], scalarsOf(worker, step), /*add=*/false);
+      if (!result)
+        return result.takeError();
+      report.losses[worker] += result->loss / double(options.localSteps);
+      return isLost(*result) ? diverged(worker, step, *result, plans[worker])
+                             : Error::success();
+    };
+    if (Error error = forEachWorker(plans, backward))
+      return error;
+    Expected<Traffic> up = gradients->aggregate(means, all);
+    if (!up)
+      return up.takeError();
+    Expected<Traffic> down = gradients->dispatch(means, all);
+    if (!down)
+      return down.takeError();
+    report.up += *up;
+    report.down += *down;
+    auto update = [&](int64_t worker, StepSession &session) -> Error {
+      Expected<StepResult> result =
+          session.update(buffers[worker], scalarsOf(worker, step));
+      if (!result)
+        return result.takeError();
+      report.norms[worker] += result->gradientNorm / double(options.localSteps);
+      return isLost({0, result->gradientNorm})
+                 ? diverged(worker, step, *result, plans[worker])
+                 : Error::success();
+    };
+    if (Error error = forEachWorker(plans, update))
+      return error;
+  }
   return Error::success();
 }
 
@@ -376,10 +462,15 @@ Expected<RoundReport> Trainer::Impl::runRound() {
   Expected<Traffic> down = store->dispatch(slices, exchanged);
   if (!down)
     return down.takeError();
-  report.down = *down;
+  report.down += *down;
 
   Clock::time_point local = Clock::now();
-  if (Error error = localSteps(*plans, report))
+  auto run = [&](int64_t worker, StepSession &session) {
+    return runWorker(worker, (*plans)[worker], session, report);
+  };
+  if (Error error = options.mode == Mode::Parallel
+                        ? parallelSteps(*plans, report)
+                        : forEachWorker(*plans, run))
     return std::move(error);
   report.localSeconds = secondsSince(local);
 
@@ -390,7 +481,7 @@ Expected<RoundReport> Trainer::Impl::runRound() {
   Expected<Traffic> up = store->aggregate(slices, exchanged);
   if (!up)
     return up.takeError();
-  report.up = *up;
+  report.up += *up;
   if (Error error = shareReport(report))
     return std::move(error);
   ++round;

@@ -73,11 +73,17 @@ std::string RunFolder::newestCheckpoint() const {
   return found.empty() ? "" : found.back().second;
 }
 
+Error RunFolder::check(bool resume) const {
+  if (resume ||
+      (!sys::fs::exists(path("metrics.jsonl")) && newestCheckpoint().empty()))
+    return Error::success();
+  return createStringError(root + " holds a training already: --resume goes "
+                                  "on with it, or name another folder");
+}
+
 Error RunFolder::create(bool resume) const {
-  if (!resume &&
-      (sys::fs::exists(path("metrics.jsonl")) || !newestCheckpoint().empty()))
-    return createStringError(root + " holds a training already: --resume goes "
-                                    "on with it, or name another folder");
+  if (Error error = check(resume))
+    return error;
   for (StringRef name : {"checkpoints", "tickets", "sliced"})
     if (std::error_code code = sys::fs::create_directories(path(name)))
       return createStringError(path(name) +

@@ -127,6 +127,11 @@ Expected<std::vector<double>> Trainer::Impl::gainValues(int64_t axis) {
       values.push_back(tensor.type == TWIST_F64 ? dense.as<double>()[k]
                                                 : double(dense.as<float>()[k]));
   }
+  for (const Parameter &parameter : layout().parameters)
+    if (!parameter.trainable && parameter.role == ParameterRole::Gain &&
+        gainAxis(layout(), parameter) == axis)
+      for (double kappa : kappas)
+        values.push_back(firstGain(parameter, kappa));
   return values;
 }
 

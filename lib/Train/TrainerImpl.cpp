@@ -24,11 +24,12 @@ Expected<Mode> twist::train::parseMode(StringRef name) {
                   .Case("subnet", Mode::Subnet)
                   .Case("fixed", Mode::Fixed)
                   .Case("dense", Mode::Dense)
+                  .Case("parallel", Mode::Parallel)
                   .Default(std::nullopt);
   if (!mode)
     return createStringError("the mode '" + name +
-                             "' is not known; twist, subnet, fixed and dense "
-                             "are");
+                             "' is not known; twist, subnet, fixed, dense and "
+                             "parallel are");
   return *mode;
 }
 
@@ -70,6 +71,10 @@ Error Trainer::Impl::checkOptions() const {
     return createStringError("Nesterov's outer step needs every unit to be "
                              "held in every round; the mode subnet leaves some "
                              "out");
+  if (options.mode == Mode::Parallel &&
+      (options.outer.nesterov || options.state != StateMode::Carry))
+    return createStringError("the mode parallel has one state of the optimiser "
+                             "and no outer one");
   if (options.mode == Mode::Fixed &&
       options.fixed.size() != layout().axes.size())
     return createStringError("the mode fixed needs a ticket");
@@ -110,6 +115,7 @@ static bool isFine(StringRef kind) {
 }
 
 Error Trainer::Impl::deal() {
+  bool cuts = options.mode == Mode::Twist || options.mode == Mode::Subnet;
   bool free = false;
   std::vector<DealtAxis> axes;
   for (auto [index, axis] : llvm::enumerate(layout().axes)) {
@@ -118,12 +124,10 @@ Error Trainer::Impl::deal() {
     bool pinned = axis.layersBefore < options.pinFirst ||
                   axis.layersAfter < options.pinLast;
     free |= !pinned;
-    dealtAxis.pinned =
-        pinned || options.mode == Mode::Dense || options.mode == Mode::Fixed;
+    dealtAxis.pinned = pinned || !cuts;
     axes.push_back(std::move(dealtAxis));
     dealt.push_back(int64_t(index));
   }
-  bool cuts = options.mode == Mode::Twist || options.mode == Mode::Subnet;
   if (cuts && axes.empty())
     return createStringError("the model has no axis to deal");
   if (cuts && !free)
@@ -194,10 +198,24 @@ Error Trainer::Impl::makeTensors() {
   store = std::make_unique<Store>(std::move(tensors),
                                   WorkerPlacement{workers(), transport.size()},
                                   transport, options.outer);
+  if (options.mode == Mode::Parallel)
+    makeGradients();
   slices.resize(workers());
   frozenSlices.resize(workers());
   localState.resize(workers());
   return Error::success();
+}
+
+/// One tensor per trained parameter, in its order.
+void Trainer::Impl::makeGradients() {
+  std::vector<StoredTensor> tensors;
+  for (const StoredTensor &tensor : store->tensors())
+    if (tensor.isParameter) {
+      tensors.push_back(tensor);
+      tensors.back().isParameter = false;
+    }
+  gradients = std::make_unique<Store>(std::move(tensors), store->placement(),
+                                      transport, OuterOptions());
 }
 
 Error Trainer::Impl::readModel() {
@@ -207,7 +225,7 @@ Error Trainer::Impl::readModel() {
     AlignedBytes &target = parameter.trainable ? dense : frozen[index];
     target.resize(parameter.size() * twist_type_size(parameter.type));
     if (parameter.role == ParameterRole::Gain)
-      storeReal(target.data(), parameter.type, firstGain(parameter));
+      storeReal(target.data(), parameter.type, 1); // of the whole
     else if (Error error =
                  compiler.readParameter(unsigned(index), target.data()))
       return error;
@@ -224,17 +242,19 @@ Error Trainer::Impl::readModel() {
   return Error::success();
 }
 
-double Trainer::Impl::firstGain(const Parameter &gain) const {
-  return options.gains.empty() ? 1 : options.gains[gainAxis(layout(), gain)];
+/// Of the whole it is 1, of subnetworks what was asked for.
+double Trainer::Impl::firstGain(const Parameter &gain, double kappa) const {
+  return kappa == 1 || options.gains.empty()
+             ? 1
+             : options.gains[gainAxis(layout(), gain)];
 }
 
-/// One per kappa: of the whole it is 1, of subnetworks what was asked for.
+/// One per kappa.
 AlignedBytes Trainer::Impl::firstGains(const Parameter &gain) const {
   size_t width = twist_type_size(gain.type);
   AlignedBytes values(kappas.size() * width);
   for (auto [k, kappa] : llvm::enumerate(kappas))
-    storeReal(values.data() + k * width, gain.type,
-              kappa == 1 ? 1 : firstGain(gain));
+    storeReal(values.data() + k * width, gain.type, firstGain(gain, kappa));
   return values;
 }
 

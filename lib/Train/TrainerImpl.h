@@ -69,8 +69,9 @@ private:
   llvm::Error checkInputs() const;
   llvm::Error deal();
   llvm::Error makeTensors();
+  void makeGradients();
   llvm::Error readModel();
-  double firstGain(const Parameter &gain) const;
+  double firstGain(const Parameter &gain, double kappa) const;
   AlignedBytes firstGains(const Parameter &gain) const;
   std::vector<double> findKappas() const;
 
@@ -86,8 +87,15 @@ private:
   void takeFrozen(int64_t worker, const WorkerPlan &plan);
   void restoreLocal(int64_t worker);
   void keepLocal(int64_t worker);
-  llvm::Error localSteps(const std::vector<WorkerPlan> &plans,
-                         RoundReport &report);
+  /// Calls fn(worker, session) for this process's workers, several at a time.
+  llvm::Error
+  forEachWorker(const std::vector<WorkerPlan> &plans,
+                llvm::function_ref<llvm::Error(int64_t, StepSession &)> fn);
+  llvm::Error parallelSteps(const std::vector<WorkerPlan> &plans,
+                            RoundReport &report);
+  StepScalars scalarsOf(int64_t worker, int64_t step) const;
+  /// Whether a loss says that training is beyond rescue.
+  bool isLost(const StepResult &result) const;
   llvm::Error runWorker(int64_t worker, const WorkerPlan &plan,
                         StepSession &session, RoundReport &report);
   llvm::Expected<StepSession *> sessionFor(int64_t slot,
@@ -102,6 +110,7 @@ private:
   llvm::Error checkStamp(const llvm::json::Object &found, llvm::StringRef path,
                          bool otherMachine);
 
+  std::unique_ptr<Store> gradients; ///< Mode::Parallel
   std::vector<AlignedBytes> frozen; ///< by parameter, dense; of trained: empty
   /// By worker and parameter: slices of frozen ones an axis runs through.
   std::vector<std::vector<AlignedBytes>> frozenSlices;

@@ -1,5 +1,7 @@
 """Files for errors.test: a model, data that do and data that do not."""
+import json
 import os
+import subprocess
 import sys
 
 import onnx
@@ -11,9 +13,16 @@ def main(folder):
     text = "abcdefgh " * 400
     write_tokens(os.path.join(folder, "ids.bin"), text)
     write_tokens(os.path.join(folder, "short.bin"), text[:40])
+    write_tokens(os.path.join(folder, "foreign.bin"), text, bytes(range(32)))
     open(os.path.join(folder, "text"), "w").write(text)
-    config = gpt2.Config(layers=2, dim=16, heads=4, vocab=64, context=16, shapes="zero")
-    onnx.save(gpt2.build(config), os.path.join(folder, "m.onnx"))
+    config = gpt2.Config(layers=1, dim=16, heads=4, vocab=64, context=16, shapes="zero")
+    model = os.path.join(folder, "m.onnx")
+    onnx.save(gpt2.build(config), model)
+    axes = json.loads(subprocess.run(["twist", "inspect", model, "--json"], check=True, capture_output=True).stdout)["axes"]
+    head = next(axis for axis in axes if axis["kind"] == "head")["name"]
+    for name, axis, units in (("other", "head.9", 4), ("units", head, 3)):
+        with open(os.path.join(folder, name + ".json"), "w") as file:
+            json.dump({"version": 1, "axes": {axis: {"units": units, "keep": [0]}}}, file)
 
 
 if __name__ == "__main__":

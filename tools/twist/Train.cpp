@@ -131,6 +131,9 @@ llvm::Expected<std::string> Training::modelPath() {
 }
 
 llvm::Error Training::open() {
+  if (isRoot())
+    if (llvm::Error error = folder.check(arguments.resume))
+      return error;
   llvm::Expected<std::string> path = modelPath();
   if (!path)
     return path.takeError();

@@ -50,10 +50,11 @@ struct Flags {
                         cl::desc("In [0, 1) (default 0)")};
 
   Opt<std::string> mode{"mode", cl::init("twist"),
-                        cl::value_desc("twist|subnet|fixed|dense"),
+                        cl::value_desc("twist|subnet|fixed|dense|parallel"),
                         cl::desc("The method, or a baseline: one worker with a "
                                  "new mask each round, one mask for all rounds "
-                                 "(--ticket), the whole model"),
+                                 "(--ticket), the whole model, the whole model with "
+                                 "gradients averaged at every step"),
                         cl::cat(category)};
   Opt<std::string> ticket{"ticket", cl::value_desc("T.json"),
                           cl::desc("The mask of --mode fixed"),

@@ -189,12 +189,16 @@ TEST(Assignment, RefusesWhatWouldNotDo) {
   expect(errorOf({heads(12)}, other), "the model has no axis ffn");
   other.kappas = {{"head", 3, 0.5}};
   expect(errorOf({heads(12)}, other), "the model has no axis head.3");
+  other.kappas = {{"", 3, 0.5}};
+  expect(errorOf({heads(12)}, other),
+         "kappa: the model has no axis of any kind.3");
   other.kappas = {{"head", {}, 0.5}};
   other.anneal = {{0, 0.5}};
   expect(errorOf({heads(12)}, other), "one of its own for 'head'");
   other.kappas.clear();
   other.anneal = {{4, 0.5}, {4, 0.25}};
-  expect(errorOf({heads(12)}, other), "4 follows 4");
+  expect(errorOf({heads(12)}, other),
+         "annealing: rounds have to ascend, but 4 follows 4");
   other.anneal = {{0, 0.5}};
   other.anyKappa = {0.5, 1};
   expect(errorOf({heads(12)}, other), "can't be annealed");

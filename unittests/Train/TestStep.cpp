@@ -40,11 +40,8 @@ public:
     result.gradientNorm = std::sqrt(square);
     if (breaksAt >= 0 && int64_t(scalars.counter) == breaksAt)
       g[W2][0] = result.loss = NAN;
-    double scale = 1;
-    if (scalars.clipNorm > 0 && result.gradientNorm > scalars.clipNorm)
-      scale = scalars.clipNorm / result.gradientNorm;
-    for (size_t p = 0; p < g.size(); ++p)
-      update(b, p, g[p], scale, scalars);
+    result.gradientNorm =
+        apply(b, g, result.gradientNorm, scalars).gradientNorm;
     return result;
   }
   Error forward(const StepBuffers &, const StepScalars &) override {
@@ -55,21 +52,53 @@ public:
     std::vector<std::vector<double>> g;
     return StepResult{gradients(b, g), 0};
   }
-  Expected<StepResult> gradients(const StepBuffers &, const StepScalars &,
-                                 bool) override {
-    return createStringError("not compiled");
+  Expected<StepResult> gradients(const StepBuffers &b, const StepScalars &,
+                                 bool add) override {
+    std::vector<std::vector<double>> g;
+    StepResult result;
+    result.loss = gradients(b, g);
+    for (size_t p = 0; p < g.size(); ++p)
+      for (size_t i = 0; i < g[p].size(); ++i) {
+        float &to = static_cast<float *>(b.gradients[p])[i];
+        to = float(g[p][i]) + (add ? to : 0);
+      }
+    return result;
   }
   Error backward(const StepBuffers &, const StepScalars &, bool) override {
     return createStringError("not compiled");
   }
-  Expected<StepResult> update(const StepBuffers &,
-                              const StepScalars &) override {
-    return createStringError("not compiled");
+  Expected<StepResult> update(const StepBuffers &b,
+                              const StepScalars &scalars) override {
+    std::vector<std::vector<double>> g(layout.parameters.size());
+    double square = 0;
+    for (size_t p = 0; p < g.size(); ++p) {
+      int64_t size = p == E    ? s.v * s.d
+                     : p == W1 ? s.d * s.h
+                     : p == B1 ? s.h
+                     : p == W2 ? s.h * s.v
+                               : 1;
+      for (int64_t i = 0; i < size; ++i) {
+        g[p].push_back(static_cast<const float *>(b.gradients[p])[i]);
+        square += g[p].back() * g[p].back();
+      }
+    }
+    return apply(b, g, std::sqrt(square), scalars);
   }
   Error startProfile() override { return Error::success(); }
   std::vector<ProfileRow> profile() const override { return {}; }
 
 private:
+  StepResult apply(const StepBuffers &b,
+                   const std::vector<std::vector<double>> &g, double norm,
+                   const StepScalars &scalars) {
+    double scale = 1;
+    if (scalars.clipNorm > 0 && norm > scalars.clipNorm)
+      scale = scalars.clipNorm / norm;
+    for (size_t p = 0; p < g.size(); ++p)
+      update(b, p, g[p], scale, scalars);
+    return {0, norm};
+  }
+
   double gradients(const StepBuffers &b, std::vector<std::vector<double>> &g) {
     auto p = [&](int i) { return static_cast<float *>(b.parameters[i]); };
     auto *ids = static_cast<const int64_t *>(b.inputs[0]);
@@ -214,15 +243,22 @@ private:
 class Compiler final : public StepCompiler {
 public:
   explicit Compiler(const TestModel &model) : model(model) {
-    layout_.axes = {{"w1:1", "ffn", 0, model.hidden}};
+    if (model.hasAxis)
+      layout_.axes = {{"w1:1", "ffn", 0, model.hidden}};
     AxisPlace place{0, {0, 1, model.hidden, 1}};
     auto add = [&](const char *name, ParameterRole role,
                    std::vector<int64_t> dims, int cut) {
       std::vector<std::vector<AxisPlace>> places(dims.size());
       if (cut >= 0)
         places[cut] = {place};
-      layout_.parameters.push_back(
-          {name, role, TWIST_F32, dims, places, true, false, {name}});
+      layout_.parameters.push_back({name,
+                                    role,
+                                    TWIST_F32,
+                                    dims,
+                                    places,
+                                    model.isTrained,
+                                    false,
+                                    {name}});
     };
     add("e", ParameterRole::Embedding, {model.vocabulary, model.dim}, -1);
     add("w1", ParameterRole::Weight, {model.dim, model.hidden}, 1);
@@ -230,7 +266,7 @@ public:
     add("w2", ParameterRole::Weight, {model.hidden, model.vocabulary}, 0);
     if (model.gain)
       add("gain:w1:1", ParameterRole::Gain, {}, -1);
-    layout_.inputs = {{"ids", TWIST_I64, {-1, -1}, {"b", "s"}, InputRole::Ids}};
+    layout_.inputs = {{"ids", TWIST_I64, {-1, -1}, {"b", "s"}, model.input}};
     layout_.vocabulary = model.vocabulary;
     layout_.structureSHA256 = "model of " + std::to_string(model.hidden);
   }

@@ -21,6 +21,9 @@ struct TestModel {
   bool gain = false;
   /// Step number, over all workers, whose loss is no number; -1: none.
   int64_t breaksAt = -1;
+  /// What is not as training needs it.
+  InputRole input = InputRole::Ids;
+  bool hasAxis = true, isTrained = true;
 };
 
 std::unique_ptr<StepCompiler> makeTestCompiler(const TestModel &model);

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "twist/Train/Trainer.h"
+#include "twist/Train/Evaluate.h"
 
 #include "TestStep.h"
 #include "ThreadTransport.h"
@@ -13,7 +14,9 @@
 #include "llvm/Support/raw_ostream.h"
 #include "gtest/gtest.h"
 
+#include <csignal>
 #include <cstring>
+#include <sys/resource.h>
 
 using namespace twist;
 using namespace twist::train;
@@ -173,6 +176,30 @@ TEST_F(TrainerTest, SameBytesInAllProcessesAndThreads) {
     }
 }
 
+TEST_F(TrainerTest, AveragedGradients) {
+  options.mode = Mode::Parallel;
+  std::string expected = train();
+  for (int processes : {2, 4})
+    EXPECT_EQ(train(processes), expected);
+  options.concurrent = 3;
+  EXPECT_EQ(train(), expected);
+  // One worker's mean is its gradient: what the fused step does, but for the
+  // rounding of gradients to f32.
+  options.assignment.workers = 1;
+  std::string parallel = train();
+  options.mode = Mode::Dense;
+  std::string dense = train();
+  auto *a = reinterpret_cast<const float *>(parallel.data());
+  auto *b = reinterpret_cast<const float *>(dense.data());
+  for (size_t i = 0; i < dense.size() / sizeof(float); ++i)
+    EXPECT_NEAR(a[i], b[i], 1e-4);
+  options.mode = Mode::Parallel;
+  options.rounds = 40;
+  options.assignment.workers = 4;
+  train();
+  EXPECT_LT(losses.back(), losses.front() - 1.5);
+}
+
 TEST_F(TrainerTest, Learns) {
   options.rounds = 40;
   for (Dealing dealing : {Dealing::Balanced, Dealing::Random, Dealing::Rolling})
@@ -207,6 +234,34 @@ TEST_F(TrainerTest, Baselines) {
   options.rounds = 40;
   train();
   EXPECT_LT(losses.back(), losses.front() - 1);
+}
+
+/// What a slice costs is the loss of a worker that holds it.
+TEST_F(TrainerTest, EvaluatesSlices) {
+  options.mode = Mode::Fixed;
+  options.fixed = {{1, 2, 5}};
+  options.assignment.workers = 1;
+  options.rounds = options.localSteps = 1;
+  train();
+  Data data = openData();
+  std::unique_ptr<StepCompiler> compiler = makeTestCompiler(model);
+  std::vector<AlignedBytes> parameters;
+  for (auto [i, parameter] : llvm::enumerate(compiler->layout().parameters)) {
+    parameters.emplace_back(parameter.size() * sizeof(float));
+    llvm::cantFail(
+        compiler->readParameter(unsigned(i), parameters.back().data()));
+  }
+  Evaluator evaluator(*compiler, data, options.loss, options.precision,
+                      /*batches=*/1, /*threads=*/1);
+  Score score = llvm::cantFail(evaluator.run(parameters, options.fixed));
+  EXPECT_DOUBLE_EQ(score.nats, losses[0]);
+  EXPECT_EQ(score.tokens, options.batch * options.context);
+  EXPECT_EQ(score.parameters, 256 * 6 + 3 * (6 + 1 + 256));
+  Spread spread = spreadOf({1, 2, 6});
+  EXPECT_DOUBLE_EQ(spread.mean, 3);
+  EXPECT_DOUBLE_EQ(spread.deviation, std::sqrt(7.0));
+  EXPECT_EQ(spread.least, 1);
+  EXPECT_EQ(spread.most, 6);
 }
 
 TEST_F(TrainerTest, ResumedIsUninterrupted) {
@@ -333,6 +388,41 @@ TEST_F(TrainerTest, WrongCheckpointsAreRefused) {
     b.replace(b.find("checkpoint 1"), 12, "checkpoint 2");
   });
   refused("is no checkpoint of twist train");
+  change([&](std::string &b) {
+    b = good;
+    b[b.find("round\\\":1") + 8] = '9';
+  });
+  refused("has no valid round");
+}
+
+TEST_F(TrainerTest, AFullDiskLosesNothing) {
+  std::string path = (folder + "/a.safetensors").str();
+  std::unique_ptr<Transport> transport = makeLocalTransport();
+  Data data = openData();
+  std::unique_ptr<StepCompiler> compiler = makeTestCompiler(model);
+  auto make = [&] {
+    return llvm::cantFail(
+        Trainer::create(*compiler, data, *transport, options));
+  };
+  auto trainer = make();
+  llvm::cantFail(trainer->runRound());
+  llvm::cantFail(trainer->save(path));
+  llvm::cantFail(trainer->runRound());
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit old, small;
+  getrlimit(RLIMIT_FSIZE, &old);
+  small = old;
+  small.rlim_cur = 10000;
+  setrlimit(RLIMIT_FSIZE, &small);
+  std::string message = llvm::toString(trainer->save(path));
+  setrlimit(RLIMIT_FSIZE, &old);
+  EXPECT_NE(message.find("cannot be written: File too large"),
+            std::string::npos)
+      << message;
+  EXPECT_FALSE(llvm::sys::fs::exists(path + ".tmp"));
+  auto again = make();
+  llvm::cantFail(again->resume(path, false));
+  EXPECT_EQ(again->round(), 1);
 }
 
 TEST_F(TrainerTest, NotANumberStopsAndSaysWhere) {
@@ -362,9 +452,16 @@ TEST_F(TrainerTest, ErrorsBeforeWork) {
       "2 first and 2 last layers are pinned: of the model's 1 axes none");
   with([&] { options.assignment.kappas = {{"", {}, 0.1}}; },
        "take kappa >= 0.2500 or 8 workers");
-  with([&] { options.scalars.learningRate = 0; }, "has to be above 0");
+  with([&] { options.scalars.learningRate = 0; },
+       "the learning rate has to be above 0");
   with([&] { options.mode = Mode::Subnet; }, "the mode subnet has one worker");
-  with([&] { options.mode = Mode::Fixed; }, "needs a ticket");
+  with(
+      [&] {
+        options.mode = Mode::Parallel;
+        options.state = StateMode::Reset;
+      },
+      "the mode parallel has one state");
+  with([&] { options.mode = Mode::Fixed; }, "the mode fixed needs a ticket");
   with(
       [&] {
         options.mode = Mode::Fixed;
@@ -380,6 +477,20 @@ TEST_F(TrainerTest, ErrorsBeforeWork) {
         options.outer.nesterov = true;
       },
       "needs every unit to be held");
+  auto withModel = [&](auto change, const char *part) {
+    TestModel saved = model;
+    change();
+    expectError(part);
+    model = saved;
+  };
+  withModel([&] { model.input = InputRole::Features; },
+            "input 'ids' takes floats: training feeds tokens, masks and "
+            "positions");
+  withModel([&] { model.input = InputRole::Ones; },
+            "the model has no input of token ids [batch, sequence]");
+  withModel([&] { model.hasAxis = false; }, "the model has no axis to deal");
+  withModel([&] { model.isTrained = false; },
+            "no parameter of the model is trained");
   inProcesses(5, [&](Transport &transport) {
     Data data = openData();
     std::unique_ptr<StepCompiler> compiler = makeTestCompiler(model);
@@ -387,8 +498,10 @@ TEST_F(TrainerTest, ErrorsBeforeWork) {
     EXPECT_NE(llvm::toString(trainer.takeError()).find("5 processes for 4"),
               std::string::npos);
   });
-  EXPECT_EQ(llvm::toString(parseMode("x").takeError()),
-            "the mode 'x' is not known; twist, subnet, fixed and dense are");
+  EXPECT_EQ(
+      llvm::toString(parseMode("x").takeError()),
+      "the mode 'x' is not known; twist, subnet, fixed, dense and parallel "
+      "are");
   EXPECT_EQ(llvm::toString(parseStateMode("x").takeError()),
             "the optimiser state 'x' is not known; carry, local and reset are");
 }

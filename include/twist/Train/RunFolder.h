@@ -26,8 +26,9 @@ public:
   /// The checkpoint with the highest round, "" if there is none.
   std::string newestCheckpoint() const;
 
-  /// Makes the folders. Without `resume`, a folder that holds a training is
-  /// refused.
+  /// Refuses, without `resume`, a folder that holds a training.
+  llvm::Error check(bool resume) const;
+  /// The same, and makes the folders.
   llvm::Error create(bool resume) const;
   /// Drops all checkpoints but the last two.
   void pruneCheckpoints() const;

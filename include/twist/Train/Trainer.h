@@ -29,7 +29,8 @@ enum class Mode {
   /// Baselines.
   Subnet, ///< one worker, a new mask each round; the rest stays as it is
   Fixed,  ///< one given mask in all rounds and workers
-  Dense   ///< the whole model in every worker
+  Dense,   ///< the whole model in every worker
+  Parallel ///< the same, gradients averaged at every step
 };
 
 /// What becomes of the optimiser's state between rounds.
@@ -54,7 +55,8 @@ struct TrainOptions {
   Schedule schedule;   ///< its `steps` are set to rounds · localSteps
   StateMode state = StateMode::Carry;
   OuterOptions outer;
-  /// The start of gains; empty: 1.
+  /// The start of gains below kappa 1, or their value where they are frozen;
+  /// empty: 1.
   std::vector<double> gains; ///< by axis of the layout
   /// How the work is spread; without influence on results.
   int64_t concurrent = 1; ///< workers of a process at a time
@@ -116,7 +118,8 @@ public:
   /// The whole parameters, at rank 0 one buffer per layout parameter (gains:
   /// that of kappa 1, else 1), empty elsewhere.
   llvm::Expected<std::vector<AlignedBytes>> parameters();
-  /// The gain of an axis at a kappa, if it is trained; at rank 0.
+  /// The gains of an axis: (kappa, value); empty without gains. At rank 0; all
+  /// processes have to ask.
   llvm::Expected<std::vector<std::pair<double, double>>> gains(int64_t axis);
 
 private:
@@ -128,7 +131,7 @@ private:
 /// All that decides what comes out, by name.
 llvm::json::Object describe(const TrainOptions &options);
 
-/// "twist", "subnet", "fixed", "dense"; "carry", "local", "reset".
+/// "twist", "subnet", "fixed", "dense", "parallel"; "carry", "local", "reset".
 llvm::Expected<Mode> parseMode(llvm::StringRef name);
 llvm::Expected<StateMode> parseStateMode(llvm::StringRef name);
 
