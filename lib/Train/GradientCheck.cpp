@@ -50,7 +50,7 @@ private:
   double magnitude = 0;
 
   llvm::Error prepare();
-  llvm::Error fillInput(const Tensor &input, void *data);
+  void fillInput(const Tensor &input, void *data);
   void fillNormal(double *data, int64_t size);
   double normal();
   llvm::Expected<double> value();
@@ -83,7 +83,7 @@ static int64_t idsOf(const ModelLayout &layout) {
   return std::max<int64_t>(rows, 1);
 }
 
-llvm::Error Checker::fillInput(const Tensor &input, void *data) {
+void Checker::fillInput(const Tensor &input, void *data) {
   int64_t ids = idsOf(compiler.layout());
   auto integer = [&](int64_t i) -> int64_t {
     switch (input.role) {
@@ -99,18 +99,14 @@ llvm::Error Checker::fillInput(const Tensor &input, void *data) {
   };
   if (input.type == TWIST_F64) {
     fillNormal(static_cast<double *>(data), input.size());
-    return llvm::Error::success();
+    return;
   }
+  assert(input.type != TWIST_F32 && "an f64 step's floats are f64");
   unsigned width = twist_type_size(input.type);
-  if (input.type == TWIST_F32 || width > 8)
-    return llvm::createStringError("input '" + input.name + "' is " +
-                                   twist_type_name(input.type) +
-                                   ": gradients are checked in f64");
   for (int64_t i = 0; i < input.size(); ++i) {
     int64_t number = integer(i); // little-endian
     std::memcpy(static_cast<char *>(data) + i * width, &number, width);
   }
-  return llvm::Error::success();
 }
 
 llvm::Error Checker::prepare() {
@@ -134,8 +130,7 @@ llvm::Error Checker::prepare() {
     return error;
   for (auto [input, data] :
        llvm::zip_equal(step->inputs(), memory->buffers.inputs))
-    if (llvm::Error error = fillInput(input, const_cast<void *>(data)))
-      return error;
+    fillInput(input, const_cast<void *>(data));
   for (auto [output, data] :
        llvm::zip_equal(step->outputs(), memory->buffers.cotangents))
     if (data)
