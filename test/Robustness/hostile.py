@@ -223,6 +223,8 @@ def found():
     expect("cast", one("Cast", [[3, 4]], [3, 4], result=255, to=T.FLOAT16), *no_rank)
     expect("cast_like", one("CastLike", [[3, 4], [0]], [3, 4], [T.FLOAT, T.FLOAT16], result=T.FLOAT16))
     expect("ranks", one("Concat", [[2, 2], [2]], None, axis=0), *no_rank)
+    expect("concat", one("Concat", [[2, 2], [2]], [4, 2], axis=0), "culprit", "operand 1 must have 2 dimensions, has 1",
+           commands=compile_)
     two = nh.from_array(np.int64([0, 0]), "two")
     expect("parts_of_nothing", model(
         [node("Reshape", ["x", "two"], ["r"], "r", allowzero=1), node("ReduceSum", ["r", "last"], ["t"], "t", keepdims=0),

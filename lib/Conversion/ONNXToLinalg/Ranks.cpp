@@ -16,12 +16,14 @@ using namespace twist;
 using namespace twist::lowering;
 
 namespace {
-/// Of an operand: as many dimensions as another (`as`), or `least` to `most`.
+/// Of an operand (and all behind it, if `onwards`): as many dimensions as
+/// another (`as`), or `least` to `most`.
 struct RankRule {
   StringLiteral op;
   unsigned operand;
   int64_t least, most;
   int as = -1;
+  bool onwards = false;
 };
 } // namespace
 
@@ -46,6 +48,7 @@ static constexpr RankRule kRules[] = {
     {"TensorScatter", 2, 1, 1},
     {"GridSample", 0, 3, kAny},
     {"GridSample", 1, 0, kAny, 0},
+    {"Concat", 1, 0, kAny, 0, /*onwards=*/true},
 };
 
 static int64_t rankOf(Value value) {
@@ -53,20 +56,28 @@ static int64_t rankOf(Value value) {
   return type ? type.getRank() : -1;
 }
 
+static LogicalResult check(Operation *op, const RankRule &rule,
+                           unsigned operand) {
+  int64_t rank = rankOf(op->getOperand(operand));
+  int64_t least = rule.as < 0 ? rule.least : rankOf(op->getOperand(rule.as));
+  int64_t most = rule.as < 0 ? rule.most : least;
+  if (rank < 0 || (rank >= least && rank <= most))
+    return success();
+  return op->emitError() << "operand " << operand << " must have "
+                         << (least == most ? "" : "at least ") << least
+                         << " dimensions, has " << rank;
+}
+
 LogicalResult lowering::checkRanks(Operation *op) {
   StringRef name = op->getName().stripDialect();
   for (const RankRule &rule : kRules) {
-    if (rule.op != name || rule.operand >= op->getNumOperands())
+    if (rule.op != name)
       continue;
-    int64_t rank = rankOf(op->getOperand(rule.operand));
-    int64_t least = rule.as < 0 ? rule.least : rankOf(op->getOperand(rule.as));
-    int64_t most = rule.as < 0 ? rule.most : least;
-    if (rank < 0 || (rank >= least && rank <= most))
-      continue;
-    op->emitError() << "operand " << rule.operand << " must have "
-                    << (least == most ? "" : "at least ") << least
-                    << " dimensions, has " << rank;
-    return failure();
+    unsigned end = rule.onwards ? op->getNumOperands() : rule.operand + 1;
+    end = std::min(end, op->getNumOperands());
+    for (unsigned operand = rule.operand; operand < end; ++operand)
+      if (failed(check(op, rule, operand)))
+        return failure();
   }
   return success();
 }
