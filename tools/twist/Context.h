@@ -20,6 +20,23 @@ struct ToolContext : mlir::MLIRContext {
   ToolContext();
 };
 
+/// An option with its text and what it is if not given.
+template <typename T> struct ValueOption : llvm::cl::opt<T> {
+  ValueOption(llvm::cl::OptionCategory &category, llvm::StringRef name,
+              llvm::StringRef about, T value)
+      : llvm::cl::opt<T>(name, llvm::cl::desc(about), llvm::cl::cat(category),
+                         llvm::cl::init(value)) {}
+};
+
+/// `--NAME A,B`.
+struct ListOption : llvm::cl::list<std::string> {
+  ListOption(llvm::cl::OptionCategory &category, llvm::StringRef name,
+             llvm::StringRef about)
+      : llvm::cl::list<std::string>(name, llvm::cl::desc(about),
+                                    llvm::cl::CommaSeparated,
+                                    llvm::cl::cat(category)) {}
+};
+
 /// `--state past.*=present.*`: the inputs and outputs that hold state.
 struct StateOption : llvm::cl::list<std::string> {
   explicit StateOption(llvm::cl::OptionCategory &category);

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
+#include "Context.h"
 #include "Measure.h"
 
 #include "twist/Pipeline/Step.h"
@@ -22,29 +23,22 @@ namespace cl = llvm::cl;
 namespace {
 struct Arguments {
   cl::OptionCategory category{"Options of twist grad-check"};
-  template <typename T> struct Option : cl::opt<T> {
-    Option(Arguments &all, const char *name, const char *about, T value)
-        : cl::opt<T>(llvm::StringRef(name), cl::desc(about),
-                     cl::cat(all.category), cl::init(value)) {}
-  };
-  struct List : cl::list<std::string> {
-    List(Arguments &all, const char *name, const char *about)
-        : cl::list<std::string>(llvm::StringRef(name), cl::desc(about),
-                                cl::CommaSeparated, cl::cat(all.category)) {}
-  };
+  template <typename T> using Option = ValueOption<T>;
+  using List = ListOption;
   cl::opt<std::string> model{cl::Positional, cl::Required,
                              cl::desc("MODEL.onnx"), cl::cat(category)};
-  Option<int64_t> batch{*this, "batch", "Size of the batch", 1};
-  Option<int64_t> sequence{*this, "context", "Tokens a sequence", 8};
-  List sizes{*this, "dim", "Sizes of other symbols, NAME=SIZE"};
-  Option<unsigned> samples{*this, "samples", "Elements of each tensor", 8};
-  Option<double> step{*this, "step", "Step of the differences", 1e-5};
-  Option<double> tolerance{*this, "tolerance", "Largest relative error", 1e-5};
-  Option<uint64_t> seed{*this, "seed", "Of inputs and samples", 0};
-  Option<int> threads{*this, "threads", "Threads; 0: all", 0};
-  List train{*this, "train", "Globs on names of weights to train"};
-  List freeze{*this, "freeze", "Globs on names of weights to leave"};
-  List state{*this, "state", "past.*=present.*"};
+  Option<int64_t> batch{category, "batch", "Size of the batch", 1};
+  Option<int64_t> sequence{category, "context", "Tokens a sequence", 8};
+  DimOption sizes{category};
+  Option<unsigned> samples{category, "samples", "Elements of each tensor", 8};
+  Option<double> step{category, "step", "Step of the differences", 1e-5};
+  Option<double> tolerance{category, "tolerance", "Largest relative error",
+                           1e-5};
+  Option<uint64_t> seed{category, "seed", "Of inputs and samples", 0};
+  Option<int> threads{category, "threads", "Threads; 0: all", 0};
+  List train{category, "train", "Globs on names of weights to train"};
+  List freeze{category, "freeze", "Globs on names of weights to leave"};
+  StateOption state{category};
 };
 } // namespace
 
@@ -58,14 +52,6 @@ optionsOf(const Arguments &arguments) {
   options.tolerance = arguments.tolerance;
   options.seed = arguments.seed;
   options.threads = arguments.threads;
-  for (llvm::StringRef text : arguments.sizes) {
-    auto [name, number] = text.split('=');
-    int64_t size = 0;
-    if (number.getAsInteger(10, size) || size < 1)
-      return llvm::createStringError("--dim takes NAME=SIZE, not '" + text +
-                                     "'");
-    options.sizes[name.str()] = size;
-  }
   if (options.batch < 1 || options.sequence < 1 || options.samples < 1)
     return llvm::createStringError(
         "--batch, --context and --samples are at least 1");
@@ -113,6 +99,10 @@ int twist::tools::gradCheckMain(int argc, char **argv) {
   auto options = optionsOf(arguments);
   if (!options)
     return fail(options.takeError());
+  std::vector<std::pair<std::string, int64_t>> sizes;
+  if (!arguments.sizes.parse(sizes))
+    return 1;
+  options->sizes.insert(sizes.begin(), sizes.end());
   StepCompilerOptions how;
   how.f64 = true;
   how.train.assign(arguments.train.begin(), arguments.train.end());

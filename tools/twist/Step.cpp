@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
+#include "Context.h"
 #include "Measure.h"
 
 #include "twist/Pipeline/Step.h"
@@ -32,51 +33,46 @@ using llvm::createStringError;
 namespace {
 struct Arguments {
   cl::OptionCategory category{"Options of twist step"};
-  template <typename T> struct Option : cl::opt<T> {
-    Option(Arguments &all, const char *name, const char *about, T value)
-        : cl::opt<T>(llvm::StringRef(name), cl::desc(about),
-                     cl::cat(all.category), cl::init(value)) {}
-  };
-  struct List : cl::list<std::string> {
-    List(Arguments &all, const char *name, const char *about)
-        : cl::list<std::string>(llvm::StringRef(name), cl::desc(about),
-                                cl::CommaSeparated, cl::cat(all.category)) {}
-  };
+  template <typename T> using Option = ValueOption<T>;
+  using List = ListOption;
   cl::opt<std::string> model{cl::Positional, cl::Required,
                              cl::desc("MODEL.onnx"), cl::cat(category)};
-  Option<std::string> data{*this, "data",
+  Option<std::string> data{category, "data",
                            "Token ids, FILE.npy; random ones if not given", ""};
-  Option<int64_t> batch{*this, "batch", "Sequences a step", 1};
-  Option<int64_t> sequence{*this, "context", "Tokens a sequence", 32};
-  Option<int64_t> steps{*this, "steps", "Steps to run", 10};
-  Option<int64_t> accumulate{*this, "accumulate",
+  Option<int64_t> batch{category, "batch", "Sequences a step", 1};
+  Option<int64_t> sequence{category, "context", "Tokens a sequence", 32};
+  Option<int64_t> steps{category, "steps", "Steps to run", 10};
+  Option<int64_t> accumulate{category, "accumulate",
                              "Batches whose gradients make one update", 1};
-  Option<std::string> optimiser{*this, "optimiser", "adamw or sgd", "adamw"};
-  Option<double> rate{*this, "learning-rate", "Learning rate", 1e-3};
-  Option<double> decay{*this, "weight-decay", "Weight decay", 0};
-  Option<double> momentum{*this, "momentum", "Of sgd", 0.9};
-  Option<double> clip{*this, "clip", "Largest global norm; 0: any", 0};
-  Option<double> smoothing{*this, "label-smoothing", "In [0, 1)", 0};
-  Option<double> kappa{*this, "kappa", "Kept fraction of each axis's units", 1};
-  Option<std::string> precision{*this, "precision", "f64, f32 or bf16", "f32"};
+  Option<std::string> optimiser{category, "optimiser", "adamw or sgd", "adamw"};
+  Option<double> rate{category, "learning-rate", "Learning rate", 1e-3};
+  Option<double> decay{category, "weight-decay", "Weight decay", 0};
+  Option<double> momentum{category, "momentum", "Of sgd", 0.9};
+  Option<double> clip{category, "clip", "Largest global norm; 0: any", 0};
+  Option<double> smoothing{category, "label-smoothing", "In [0, 1)", 0};
+  Option<double> kappa{category, "kappa", "Kept fraction of each axis's units",
+                       1};
+  Option<std::string> precision{category, "precision", "f64, f32 or bf16",
+                                "f32"};
   cl::list<int> threads{
       "threads", cl::CommaSeparated, cl::cat(category),
       cl::desc("Threads, 0: all (default); several: one run from the start for "
                "each")};
-  Option<std::string> write{*this, "write",
+  Option<std::string> write{category, "write",
                             "Folder for parameters after the steps, .npy", ""};
-  Option<std::string> emit{*this, "emit-mlir",
+  Option<std::string> emit{category, "emit-mlir",
                            "Folder for the step before code generation", ""};
-  Option<bool> profile{*this, "profile", "Time of each kernel", false};
+  Option<bool> profile{category, "profile", "Time of each kernel", false};
   Option<bool> interactive{
-      *this, "interactive",
+      category, "interactive",
       "One step per line of standard input, answered by a line of JSON", false};
-  Option<bool> json{*this, "json", "Print one JSON object", false};
-  Option<bool> layout{*this, "layout", "Print the parameters and stop", false};
-  List train{*this, "train", "Globs on names of weights to train"};
-  List freeze{*this, "freeze", "Globs on names of weights to leave"};
-  List state{*this, "state", "past.*=present.*"};
-  List kinds{*this, "axes", "Kinds of axes to cut"};
+  Option<bool> json{category, "json", "Print one JSON object", false};
+  Option<bool> layout{category, "layout", "Print the parameters and stop",
+                      false};
+  List train{category, "train", "Globs on names of weights to train"};
+  List freeze{category, "freeze", "Globs on names of weights to leave"};
+  StateOption state{category};
+  List kinds{category, "axes", "Kinds of axes to cut"};
 };
 
 /// Windows of `length` + 1 tokens, one after the other, around the end.
