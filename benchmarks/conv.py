@@ -6,7 +6,6 @@ markdown table.
 """
 import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -95,17 +94,11 @@ def main():
     for number, case in enumerate(CASES):
         if options.cases in name_of(case):
             rows += measure(number, case, options)
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        cpu = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "?")
-    text = [f"{cpu}, {os.cpu_count()} processors, {platform.system()} {platform.release()}. f32, batch 1, "
+    text = [f"{timing.machine()}. f32, batch 1, "
             f"{'least' if options.least else 'median'} of {options.repeats}, engines in turn.", ""]
     text += [timing.table(["convolution", "threads", "twist ms", "onnxruntime ms", "twist / onnxruntime", "GFLOP/s",
                            "difference"], rows), ""]
-    print("\n".join(["", *text]))
-    os.makedirs(os.path.dirname(os.path.abspath(options.output)), exist_ok=True)
-    with open(options.output, "w", encoding="utf-8") as file:
-        file.write("\n".join(text))
-    print(f"saved: {options.output}")
+    timing.save(text, options.output)
 
 
 if __name__ == "__main__":

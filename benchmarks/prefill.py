@@ -6,7 +6,6 @@ Both engines run in one process, in turn; medians. Writes a markdown table.
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -100,19 +99,13 @@ def main():
         print(f"[{case}] writing the model", flush=True)
         model, flops = mlp() if case == "mlp" else gpt2_small(options.layers)
         rows += measure(case, model, flops, options, limits)
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        cpu = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "?")
-    text = [f"{cpu}, {os.cpu_count()} processors, {platform.system()} {platform.release()}. f32, {ROWS} rows, median "
+    text = [f"{timing.machine()}. f32, {ROWS} rows, median "
             f"of {options.repeats}, engines in turn.", ""]
     text += [f"{t} threads: multiply-add peak {m['fma_gflops']:.0f} GFLOP/s, read {m['read_gbs']:.0f} GB/s, triad "
              f"{m['triad_gbs']:.0f} GB/s" for t, m in limits.items()]
     text += ["", timing.table(["case", "threads", "twist ms", "onnxruntime ms", "speed-up", "GFLOP/s", "of peak",
                                "difference"], rows), ""]
-    print("\n".join(["", *text]))
-    os.makedirs(os.path.dirname(os.path.abspath(options.output)), exist_ok=True)
-    with open(options.output, "w", encoding="utf-8") as file:
-        file.write("\n".join(text))
-    print(f"saved: {options.output}")
+    timing.save(text, options.output)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ PyTorch comes from PyPI into .deps/bench, once.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -146,17 +145,12 @@ def main():
     for precision in options.precisions.split(","):
         for threads in options.threads:
             rows += case(python, model, config, options, precision, threads)
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        cpu = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "?")
-    text = [f"{cpu}, {os.cpu_count()} processors, {platform.system()} {platform.release()}. GPT of {options.layers} layers, "
+    text = [f"{timing.machine()}. GPT of {options.layers} layers, "
             f"dim {options.dim}, {options.heads} heads, context {options.context}, vocabulary {options.vocab}, batch "
             f"{options.batch}; {options.repeats} steps of each in turn after 2.", "",
             timing.table(["engine", "precision", "threads", "least ms", "median ms", "tokens/s", "GFLOP/s",
                           "speed-up", "of the whole step", "MB"], rows), ""]
-    print("\n".join(["", *text]))
-    with open(options.output, "w", encoding="utf-8") as file:
-        file.write("\n".join(text))
-    print(f"saved: {options.output}")
+    timing.save(text, options.output)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@
 import argparse
 import json
 import os
-import subprocess
 import sys
-import time
 
 import numpy as np
 import onnx
@@ -20,24 +18,8 @@ sys.path.insert(0, HERE)
 
 import write_onnx  # noqa: E402
 from twist_tools import compare, native, timing  # noqa: E402
+from twist_tools.demo import parameters, say, twist  # noqa: E402
 from twist_tools.models.graph import save  # noqa: E402
-
-
-def say(text):
-    print(f"\033[1m[demo]\033[0m {text}", flush=True)
-
-
-def twist(*arguments, show=False):
-    """Runs one twist command, printing it and its time; ends the demo with its message if it fails."""
-    arguments = [str(a) for a in arguments]
-    print("  $ twist " + " ".join(os.path.relpath(a) if os.path.isabs(a) else a for a in arguments), flush=True)
-    start = time.perf_counter()
-    run = subprocess.run([os.path.join(ROOT, "build", "bin", "twist"), *arguments], text=True,
-                         stdout=None if show else subprocess.PIPE, stderr=None if show else subprocess.STDOUT)
-    if run.returncode:
-        sys.exit(f"{run.stdout or ''}error: twist {arguments[0]} ended with {run.returncode}")
-    print(f"    {time.perf_counter() - start:.1f} s", flush=True)
-    return run.stdout
 
 
 def encode(sentences):
@@ -48,10 +30,6 @@ def encode(sentences):
     for entry in tokenizer.encode_batch(sentences):
         feeds.append({"input_ids": np.array([entry.ids]), "attention_mask": np.array([entry.attention_mask])})
     return feeds
-
-
-def parameters(path):
-    return sum(int(np.prod(t.dims)) for t in onnx.load(path).graph.initializer)
 
 
 def embed(run, feeds):

@@ -12,31 +12,16 @@ import sys
 import time
 
 import numpy as np
-import onnx
 import onnxruntime
 import tokenizers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BIN = os.path.join(ROOT, "build", "bin")
+sys.path.insert(0, os.path.join(ROOT, "python"))
+
+from twist_tools.demo import parameters, say, twist  # noqa: E402
+
 CONTEXT, BATCH, GROUP = 128, 4, 32
 MODEL = f"gpt2:layers=4,dim=128,heads=4,vocab=2048,context={CONTEXT}"
-
-
-def say(text):
-    print(f"\033[1m[demo]\033[0m {text}", flush=True)
-
-
-def twist(*arguments, show=False):
-    """Runs one twist command, printing it and its time; ends the demo with its message if it fails."""
-    arguments = [str(a) for a in arguments]
-    print("  $ twist " + " ".join(os.path.relpath(a) if os.path.isabs(a) else a for a in arguments), flush=True)
-    start = time.perf_counter()
-    run = subprocess.run([os.path.join(BIN, "twist"), *arguments], text=True, stdout=None if show else subprocess.PIPE,
-                         stderr=None if show else subprocess.STDOUT)
-    if run.returncode:
-        sys.exit(f"{run.stdout or ''}error: twist {arguments[0]} ended with {run.returncode}")
-    print(f"    {time.perf_counter() - start:.1f} s", flush=True)
-    return run.stdout
 
 
 def read_text(path):
@@ -72,10 +57,6 @@ def train(folder, name, rounds, *options):
           "--schedule", "cosine", "--weight-decay", 0.01, "--valid", os.path.join(folder, "valid.bin"),
           "--valid-batches", 40, *options, "-o", run, show=True)
     return run
-
-
-def parameters(path):
-    return sum(int(np.prod(t.dims)) for t in onnx.load(path).graph.initializer)
 
 
 def windows(folder, count=160):

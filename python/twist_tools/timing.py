@@ -1,6 +1,15 @@
 """Fair timing of several engines: interleaved, medians, with a check that the threads had their cores."""
+import os
+import platform
 import statistics
 import time
+
+
+def machine():
+    """The processor, how many of it, and the system: what a table of times begins with."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        cpu = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "?")
+    return f"{cpu}, {os.cpu_count()} processors, {platform.system()} {platform.release()}"
 
 
 def interleaved(functions, repeats=7, warm=2, rest=0.05, pick=statistics.median):
@@ -32,3 +41,13 @@ def table(header, rows):
 
     rule = "|" + "|".join(("-" * (w + 2)) if i == 0 else ("-" * (w + 1) + ":") for i, w in enumerate(width)) + "|"
     return "\n".join([line(cells[0]), rule, *map(line, cells[1:])])
+
+
+def save(lines, path):
+    """Prints a report and writes it to a file."""
+    text = "\n".join(lines)
+    print("\n" + text)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    print(f"saved: {path}")

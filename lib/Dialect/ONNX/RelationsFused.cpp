@@ -70,6 +70,24 @@ public:
     relations.same(v.width, y.width, DimRole::Free);
   }
 
+  /// Columns q | k | v of a weight or bias that makes them: those of a unit of
+  /// q·k are masked in both.
+  void projection(DimRef whole, const Part &q, const Part &k, const Part &v) {
+    int64_t keys = sizes.heads() * sizes.width;
+    DimRef segments[] = {inner(whole, keys), inner(whole, keys),
+                         inner(whole, sizes.heads() * sizes.valueWidth)};
+    relations.concat(segments, whole);
+    Part wq = part(segments[0], segments[0], true, sizes.width);
+    Part wk = part(segments[1], segments[1], false, sizes.width);
+    Part wv = part(segments[2], segments[2], false, sizes.valueWidth);
+    relations.contract(wq.width, wk.width);
+    relations.same(wq.width, q.width);
+    relations.same(wq.groups, q.groups);
+    relations.same(wk.groups, k.groups);
+    relations.same(wv.groups, v.groups);
+    relations.same(wv.width, v.width);
+  }
+
   /// A mask or bias that broadcasts to [B, heads, S, T].
   void mask(unsigned number, const Part &y, bool rowsAlike) {
     Value value = op->getOperand(number);
@@ -194,24 +212,8 @@ void MSMultiHeadAttentionOp::declareRelations(Relations &relations) {
   for (DimRef dim : {operandDim(0, 1), resultDim(0, 1), operandDim(1, sequence),
                      operandDim(2, sequence)})
     attention.positions(dim);
-  if (isPresent(getBias())) {
-    DimRef whole = operandDim(3, 0);
-    int64_t heads = sizes->heads();
-    DimRef segments[] = {attention.inner(whole, heads * width),
-                         attention.inner(whole, heads * width),
-                         attention.inner(whole, heads * valueWidth)};
-    relations.concat(segments, whole);
-    Part bq = attention.part(segments[0], segments[0], true, width);
-    Part bk = attention.part(segments[1], segments[1], false, width);
-    Part bv = attention.part(segments[2], segments[2], false, valueWidth);
-    // The bias of a unit of q·k is masked too.
-    relations.contract(bq.width, bk.width);
-    relations.same(bq.width, q.width);
-    relations.same(bq.groups, q.groups);
-    relations.same(bk.groups, k.groups);
-    relations.same(bv.groups, v.groups);
-    relations.same(bv.width, v.width);
-  }
+  if (isPresent(getBias()))
+    attention.projection(operandDim(3, 0), q, k, v);
   attention.refuse(4, "its positions are attended over");
   attention.mask(5, y, false);
   attention.state(operandDim(6, 0), k);
@@ -246,24 +248,9 @@ void MSAttentionOp::declareRelations(Relations &relations) {
   };
   Part q = made(width), k = made(width), v = made(valueWidth);
   attention.relate(q, k, v, y);
-  auto packed = [&](DimRef whole) {
-    DimRef segments[] = {attention.inner(whole, heads * width),
-                         attention.inner(whole, heads * width),
-                         attention.inner(whole, heads * valueWidth)};
-    relations.concat(segments, whole);
-    Part wq = attention.part(segments[0], segments[0], true, width);
-    Part wk = attention.part(segments[1], segments[1], false, width);
-    Part wv = attention.part(segments[2], segments[2], false, valueWidth);
-    relations.contract(wq.width, wk.width);
-    relations.same(wq.width, q.width);
-    relations.same(wq.groups, q.groups);
-    relations.same(wk.groups, k.groups);
-    relations.same(wv.groups, v.groups);
-    relations.same(wv.width, v.width);
-  };
-  packed(operandDim(1, 1));
+  attention.projection(operandDim(1, 1), q, k, v);
   if (isPresent(getBias()))
-    packed(operandDim(2, 0));
+    attention.projection(operandDim(2, 0), q, k, v);
   attention.refuse(3, "its positions are attended over");
   // [2, B, heads, positions, width] holds keys and values alike.
   auto state = [&](DimRef base) {

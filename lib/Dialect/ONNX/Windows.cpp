@@ -178,28 +178,29 @@ LogicalResult AveragePoolOp::verify() { return verifyPool(*this); }
 LogicalResult LpPoolOp::verify() { return verifyPool(*this); }
 LogicalResult MaxPoolOp::verify() { return verifyPool(*this); }
 
-LogicalResult BatchNormalizationOp::verify() {
-  int64_t channels = knownSize(getX(), 1);
-  for (Value each : {getScale(), getB(), getInputMean(), getInputVar()})
+/// Vectors of one number for each channel.
+static LogicalResult verifyPerChannel(Operation *op, int64_t channels,
+                                      ArrayRef<Value> vectors) {
+  for (Value each : vectors)
     if (isRanked(each) &&
         (onnx::rankOf(each) != 1 || differ(knownSize(each, 0), channels)))
-      return emitOpError() << "has " << channels
-                           << " channels, and for each of them "
-                           << each.getType();
+      return op->emitOpError()
+             << "has " << channels << " channels, and for each of them "
+             << each.getType();
   return success();
+}
+
+LogicalResult BatchNormalizationOp::verify() {
+  int64_t channels = knownSize(getX(), 1);
+  return verifyPerChannel(*this, channels,
+                          {getScale(), getB(), getInputMean(), getInputVar()});
 }
 
 LogicalResult GroupNormalizationOp::verify() {
   int64_t channels = knownSize(getX(), 1);
   if (failed(verifyGroups(*this, channels, getNumGroups(), "channels")))
     return failure();
-  for (Value each : {getScale(), getBias()})
-    if (isRanked(each) &&
-        (onnx::rankOf(each) != 1 || differ(knownSize(each, 0), channels)))
-      return emitOpError() << "has " << channels
-                           << " channels, and for each of them "
-                           << each.getType();
-  return success();
+  return verifyPerChannel(*this, channels, {getScale(), getBias()});
 }
 
 LogicalResult DepthToSpaceOp::verify() {

@@ -154,6 +154,12 @@ Decomposed onnx::decompose(AttentionOp op, GraphBuilder &b,
 // com.microsoft.Attention and MultiHeadAttention
 //===----------------------------------------------------------------------===//
 
+/// What is added where a mask hides a position.
+template <typename OpTy> static float filterOf(OpTy op) {
+  return op.getMaskFilterValue() ? op.getMaskFilterValue()->convertToFloat()
+                                 : -10000.0f;
+}
+
 /// A bias from an integer mask: [B, T] and [B, S, T] say where to look, [B] how
 /// far. None after an error.
 static FailureOr<Value> paddingBias(Operation *op, GraphBuilder &b, Value mask,
@@ -218,11 +224,8 @@ Decomposed onnx::decompose(MSAttentionOp op, GraphBuilder &b,
   core.scale = scaleOf(op.getScale(), width, /*zeroIsDefault=*/true);
   Value total = b.size(k, 2);
   if (isPresent(op.getMaskIndex())) {
-    float filter = op.getMaskFilterValue()
-                       ? op.getMaskFilterValue()->convertToFloat()
-                       : -10000.0f;
     FailureOr<Value> bias = paddingBias(op, b, op.getMaskIndex(), op.getInput(),
-                                        total, filter, element, shapes);
+                                        total, filterOf(op), element, shapes);
     if (failed(bias))
       return failure();
     core.biases.push_back(*bias);
@@ -276,12 +279,9 @@ Decomposed onnx::decompose(MSMultiHeadAttentionOp op, GraphBuilder &b,
   core.scale = scaleOf(op.getScale(), width, /*zeroIsDefault=*/true);
   Value total = b.size(k, 2);
   if (isPresent(op.getKeyPaddingMask())) {
-    float filter = op.getMaskFilterValue()
-                       ? op.getMaskFilterValue()->convertToFloat()
-                       : -10000.0f;
     FailureOr<Value> bias =
-        paddingBias(op, b, op.getKeyPaddingMask(), op.getQuery(), total, filter,
-                    element, shapes);
+        paddingBias(op, b, op.getKeyPaddingMask(), op.getQuery(), total,
+                    filterOf(op), element, shapes);
     if (failed(bias))
       return failure();
     core.biases.push_back(*bias);
