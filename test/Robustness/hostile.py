@@ -225,6 +225,9 @@ def found():
     expect("ranks", one("Concat", [[2, 2], [2]], None, axis=0), *no_rank)
     expect("concat", one("Concat", [[2, 2], [2]], [4, 2], axis=0), "culprit", "operand 1 must have 2 dimensions, has 1",
            commands=compile_)
+    expect("axes_twice", one("ReduceSum", [[2, 3]], [2, 1], version=11, axes=[1, -1]), "culprit",
+           "axis -1 is given twice", commands=compile_)
+    expect("equation", one("Einsum", [[3, 4]], [4, 3], equation="ij-->ji>ji"), "culprit", "'ij-->ji>ji' is no equation")
     two = nh.from_array(np.int64([0, 0]), "two")
     expect("parts_of_nothing", model(
         [node("Reshape", ["x", "two"], ["r"], "r", allowzero=1), node("ReduceSum", ["r", "last"], ["t"], "t", keepdims=0),
@@ -234,6 +237,9 @@ def found():
                                [value("e", [], T.INT64)], [nh.from_array(np.int64(7), "seven")]))
     sliced("wide", perceptron([node("Expand", ["w", "size"], ["e"], "e")], [value("e", None)],
                               [weight("w", 4, 1), nh.from_array(np.int64([4, 2**62]), "size")]))
+    sliced("negative", perceptron(
+        [node("Shape", ["b"], ["s"], "s"), node("Neg", ["s"], ["t"], "t"), node("Reshape", ["b", "t"], ["n"], "n"),
+         node("MatMul", ["n", "four"], ["e"], "e")], [value("e", None)], [weight("four", 4, 4)]))
     sliced("tiled", perceptron(
         [node("Tile", ["r", "times"], ["t"], "t"), node("ReduceSum", ["t", "last"], ["s"], "s")], [value("s", None)],
         [nh.from_array(np.int64([1, 2**30]), "times"), nh.from_array(np.int64([1]), "last")]),

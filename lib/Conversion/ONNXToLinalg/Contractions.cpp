@@ -8,6 +8,7 @@
 
 #include "Images.h"
 #include "ScalarMath.h"
+#include "twist/Dialect/ONNX/EinsumEquation.h"
 
 using namespace twist;
 using namespace twist::lowering;
@@ -261,73 +262,57 @@ static Results lowerGemm(Lowering &l, Operation *op) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// An equation like "b...ij,bjk->b...ik": a loop per letter, those of the
-/// ellipsis counted from the right.
-struct Equation {
+/// A loop per letter, and those of the ellipsis counted from the right.
+struct Loops {
   SmallVector<SmallVector<std::string>> inputs;
   SmallVector<std::string> output;
 };
 } // namespace
 
-/// The letters of one term; the ellipsis stands for `hidden` dimensions.
-static SmallVector<std::string> parseTerm(StringRef term, int64_t hidden) {
+/// The loops of one term; the ellipsis stands for `hidden` dimensions.
+static SmallVector<std::string> loopsOf(StringRef term, int64_t hidden) {
   SmallVector<std::string> labels;
-  while (!term.empty()) {
-    if (term.consume_front("..."))
+  for (char label : term)
+    if (label != onnx::EinsumEquation::kDots)
+      labels.push_back(std::string(1, label));
+    else
       for (int64_t i = hidden; i > 0; --i)
         labels.push_back("." + std::to_string(i));
-    else
-      labels.push_back(term.take_front(1).str()), term = term.drop_front();
-  }
   return labels;
 }
 
-static FailureOr<Equation> parseEquation(Lowering &l, onnx::EinsumOp op) {
-  std::string text = op.getEquation().str();
-  llvm::erase(text, ' ');
-  auto [left, right] = StringRef(text).split("->");
-  SmallVector<StringRef> terms;
-  left.split(terms, ',');
-  Equation equation;
-  int64_t hidden = 0;
-  if (terms.size() != op->getNumOperands()) {
-    op.emitError() << "equation '" << op.getEquation() << "' has "
-                   << terms.size() << " terms for " << op->getNumOperands()
-                   << " operands";
+static FailureOr<Loops> loopsOf(Lowering &l, onnx::EinsumOp op) {
+  auto equation = onnx::EinsumEquation::parse(op.getEquation());
+  if (!equation) {
+    op.emitError() << "'" << op.getEquation() << "' is no equation";
     return failure();
   }
-  std::map<std::string, int> count;
-  for (auto [i, term] : llvm::enumerate(terms)) {
-    int64_t rank = BatchedMatmul::rankOf(l.operand(op, i));
-    int64_t own = 0;
-    if (term.contains("..."))
-      own = rank - static_cast<int64_t>(term.size()) + 3;
+  if (equation->inputs.size() != op->getNumOperands()) {
+    op.emitError() << "equation '" << op.getEquation() << "' has "
+                   << equation->inputs.size() << " terms for "
+                   << op->getNumOperands() << " operands";
+    return failure();
+  }
+  Loops loops;
+  int64_t hidden = 0;
+  for (auto [i, term] : llvm::enumerate(equation->inputs)) {
+    int64_t rank = BatchedMatmul::rankOf(l.operand(op, i)), own = 0;
+    if (onnx::EinsumEquation::hasDots(term))
+      own = rank - static_cast<int64_t>(term.size()) + 1;
     hidden = std::max(hidden, own);
-    auto labels = parseTerm(term, own);
-    if (own < 0 || static_cast<int64_t>(labels.size()) != rank) {
+    loops.inputs.push_back(loopsOf(term, own));
+    if (own < 0 || static_cast<int64_t>(loops.inputs.back().size()) != rank) {
       op.emitError() << "term " << i << " of equation '" << op.getEquation()
                      << "' does not have the operand's rank " << rank;
       return failure();
     }
-    for (auto &label : labels)
-      ++count[label];
-    equation.inputs.push_back(labels);
   }
-  if (StringRef(text).contains("->")) {
-    equation.output = parseTerm(right, hidden);
-    return equation;
-  }
-  // Implicit: the ellipsis, then letters that stand once, sorted.
-  equation.output = parseTerm(left.contains("...") ? "..." : "", hidden);
-  for (auto &[label, n] : count)
-    if (n == 1 && label[0] != '.')
-      equation.output.push_back(label);
-  return equation;
+  loops.output = loopsOf(equation->output, hidden);
+  return loops;
 }
 
 static Results lowerEinsum(Lowering &l, Operation *op) {
-  FailureOr<Equation> equation =
-      parseEquation(l, ::mlir::cast<onnx::EinsumOp>(op));
+  FailureOr<Loops> equation = loopsOf(l, ::mlir::cast<onnx::EinsumOp>(op));
   if (failed(equation))
     return failure();
   std::map<std::string, unsigned> loops;
@@ -362,10 +347,6 @@ static Results lowerEinsum(Lowering &l, Operation *op) {
   Sizes out;
   SmallVector<AffineExpr> exprs;
   for (auto &label : equation->output) {
-    if (!sizes.count(label)) {
-      op->emitError() << "output label '" << label << "' is in no operand";
-      return failure();
-    }
     out.push_back(sizes[label]);
     exprs.push_back(l.b.getAffineDimExpr(loops[label]));
   }

@@ -181,12 +181,10 @@ static Results lowerMeanVarianceNorm(Lowering &l, Operation *op) {
           ::mlir::cast<onnx::MeanVarianceNormalizationOp>(op).getAxes())
     axes = llvm::to_vector(*given);
   AffineMap id = l.identity(rank), kept = id;
-  for (int64_t &axis : axes) {
-    auto normal = normaliseAxis(op, axis, rank);
-    if (failed(normal))
-      return failure();
-    axis = *normal;
-  }
+  FailureOr<SmallVector<int64_t>> normal = normaliseAxes(op, axes, rank);
+  if (failed(normal))
+    return failure();
+  axes = *normal;
   llvm::sort(axes);
   for (int64_t axis : llvm::reverse(axes))
     kept = kept.dropResult(axis);

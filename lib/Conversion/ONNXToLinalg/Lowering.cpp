@@ -67,6 +67,22 @@ FailureOr<int64_t> lowering::normaliseAxis(Operation *op, int64_t axis,
   return axis < 0 ? axis + rank : axis;
 }
 
+FailureOr<SmallVector<int64_t>>
+lowering::normaliseAxes(Operation *op, ArrayRef<int64_t> axes, int64_t rank) {
+  SmallVector<int64_t> normal;
+  for (int64_t axis : axes) {
+    FailureOr<int64_t> one = normaliseAxis(op, axis, rank);
+    if (failed(one))
+      return failure();
+    if (llvm::is_contained(normal, *one)) {
+      op->emitError() << "axis " << axis << " is given twice";
+      return failure();
+    }
+    normal.push_back(*one);
+  }
+  return normal;
+}
+
 //===----------------------------------------------------------------------===//
 // Operands and sizes
 //===----------------------------------------------------------------------===//

@@ -198,6 +198,10 @@ private:
 
 /// `axis` counted from the front; reports an error if it is out of range.
 FailureOr<int64_t> normaliseAxis(Operation *op, int64_t axis, int64_t rank);
+/// The same for a list, none of which may stand for one dimension twice.
+FailureOr<SmallVector<int64_t>> normaliseAxes(Operation *op,
+                                              ArrayRef<int64_t> axes,
+                                              int64_t rank);
 /// The storage element type of result `i`.
 Type resultElement(Operation *op, unsigned i = 0);
 /// ONNX element type of operand `i`.

@@ -185,14 +185,11 @@ axesOf(Lowering &l, Operation *op, int64_t rank) {
     return std::optional<SmallVector<int64_t>>();
   if (axes.empty())
     return std::optional(llvm::to_vector(llvm::seq<int64_t>(0, rank)));
-  for (int64_t &axis : axes) {
-    FailureOr<int64_t> normal = normaliseAxis(op, axis, rank);
-    if (failed(normal))
-      return failure();
-    axis = *normal;
-  }
-  llvm::sort(axes);
-  return std::optional(axes);
+  FailureOr<SmallVector<int64_t>> normal = normaliseAxes(op, axes, rank);
+  if (failed(normal))
+    return failure();
+  llvm::sort(*normal);
+  return std::optional(std::move(*normal));
 }
 
 static bool keepsDims(Operation *op) {

@@ -239,13 +239,11 @@ LogicalResult Resizing::readAxes() {
       ::mlir::cast<RankedTensorType>(l.operand(op, 0).getType()).getRank();
   auto dims = llvm::to_vector(llvm::seq<int64_t>(0, rank));
   if (op.getAxes()) {
-    dims.assign(op.getAxes()->begin(), op.getAxes()->end());
-    for (int64_t &dim : dims) {
-      FailureOr<int64_t> normal = normaliseAxis(op, dim, rank);
-      if (failed(normal))
-        return failure();
-      dim = *normal;
-    }
+    FailureOr<SmallVector<int64_t>> given =
+        normaliseAxes(op, *op.getAxes(), rank);
+    if (failed(given))
+      return failure();
+    dims = *given;
   }
   bool bySizes = bool(l.operand(op, 3));
   if (!bySizes && !l.operand(op, 2))

@@ -291,22 +291,22 @@ static Results lowerCenterCropPad(Lowering &l, Operation *op) {
                     << " axes";
     return failure();
   }
+  FailureOr<SmallVector<int64_t>> dims = normaliseAxes(op, axes, rank);
+  if (failed(dims))
+    return failure();
   SmallVector<Value> before = boundsOf(l, data), bounds = before;
   Sizes out = l.sizesOf(data);
   llvm::SmallBitVector changed(rank);
-  for (auto [axis, size] : llvm::zip_equal(axes, *target)) {
-    auto dim = normaliseAxis(op, axis, rank);
-    if (failed(dim))
-      return failure();
-    changed.set(*dim);
+  for (auto [dim, size] : llvm::zip_equal(*dims, *target)) {
+    changed.set(dim);
     Size two = l.sizes.constant(2);
-    Size cropped = l.sizes.floorDiv(l.sizes.sub(out[*dim], size), two);
-    Size padded = l.sizes.floorDiv(l.sizes.sub(size, out[*dim]), two);
+    Size cropped = l.sizes.floorDiv(l.sizes.sub(out[dim], size), two);
+    Size padded = l.sizes.floorDiv(l.sizes.sub(size, out[dim]), two);
     // One of both is negative or both are 0.
     Size zero = l.sizes.constant(0);
-    before[*dim] = l.sizes.toValue(
+    before[dim] = l.sizes.toValue(
         l.sizes.sub(l.sizes.max(cropped, zero), l.sizes.max(padded, zero)));
-    out[*dim] = size;
+    out[dim] = size;
   }
   Type element = resultElement(op);
   return SmallVector<Value>{l.parallelGeneric(

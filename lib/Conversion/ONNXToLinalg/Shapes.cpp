@@ -134,13 +134,7 @@ static FailureOr<SmallVector<int64_t>> knownAxes(Lowering &l, Operation *op,
     op->emitError("its axes must be known at compile time");
     return failure();
   }
-  for (int64_t &axis : *axes) {
-    FailureOr<int64_t> normal = normaliseAxis(op, axis, rank);
-    if (failed(normal))
-      return failure();
-    axis = *normal;
-  }
-  return *axes;
+  return normaliseAxes(op, *axes, rank);
 }
 
 static Results lowerSqueeze(Lowering &l, Operation *op) {

@@ -143,18 +143,18 @@ static Results lowerSlice(Lowering &l, Operation *op) {
   for (Size dim : dims)
     ranges.push_back({l.sizes.constant(0), dim, 1});
   auto declared = ::mlir::cast<RankedTensorType>(op->getResult(0).getType());
-  for (auto [i, given] : llvm::enumerate(axes)) {
-    FailureOr<int64_t> axis = normaliseAxis(op, given, rank);
-    if (failed(axis))
-      return failure();
+  FailureOr<SmallVector<int64_t>> along = normaliseAxes(op, axes, rank);
+  if (failed(along))
+    return failure();
+  for (auto [i, axis] : llvm::enumerate(*along)) {
     if (steps[i] == 0) {
       op->emitError("a step must not be 0");
       return failure();
     }
-    Window &range = ranges[*axis];
-    range = clampRange(l, (*starts)[i], (*ends)[i], steps[i], dims[*axis]);
-    if (declared.getRank() == rank && !declared.isDynamicDim(*axis))
-      range.size = l.sizes.constant(declared.getDimSize(*axis));
+    Window &range = ranges[axis];
+    range = clampRange(l, (*starts)[i], (*ends)[i], steps[i], dims[axis]);
+    if (declared.getRank() == rank && !declared.isDynamicDim(axis))
+      range.size = l.sizes.constant(declared.getDimSize(axis));
   }
   if (Value scalars = sliceScalars(l, op, data, ranges))
     return SmallVector<Value>{scalars};
@@ -294,12 +294,12 @@ static FailureOr<Padding> paddingOf(Lowering &l, onnx::PadOp op, int64_t rank) {
   Padding result;
   result.before.assign(rank, l.sizes.constant(0));
   result.after = result.before;
-  for (auto [i, given] : llvm::enumerate(axes)) {
-    FailureOr<int64_t> axis = normaliseAxis(op, given, rank);
-    if (failed(axis))
-      return failure();
-    result.before[*axis] = (*pads)[i];
-    result.after[*axis] = (*pads)[i + axes.size()];
+  FailureOr<SmallVector<int64_t>> along = normaliseAxes(op, axes, rank);
+  if (failed(along))
+    return failure();
+  for (auto [i, axis] : llvm::enumerate(*along)) {
+    result.before[axis] = (*pads)[i];
+    result.after[axis] = (*pads)[i + axes.size()];
   }
   return result;
 }

@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Relations.h"
-
+#include "twist/Dialect/ONNX/EinsumEquation.h"
 #include "llvm/ADT/SmallBitVector.h"
 
 using namespace mlir;
@@ -105,41 +105,11 @@ void GemmOp::declareRelations(Relations &relations) {
     relations.same(operandDim(2, dim), resultDim(0, dim + 2 - e));
 }
 
-namespace {
-/// "bhid,bhjd->bhij" without spaces and ellipses.
-struct Equation {
-  SmallVector<std::string> inputs;
-  std::string output;
-
-  static std::optional<Equation> parse(StringRef text) {
-    std::string plain;
-    llvm::copy_if(text, std::back_inserter(plain),
-                  [](char c) { return c != ' '; });
-    if (plain.find('.') != std::string::npos)
-      return std::nullopt;
-    size_t arrow = plain.find("->");
-    Equation equation;
-    SmallVector<StringRef> inputs;
-    StringRef(plain).take_front(arrow).split(inputs, ',');
-    for (StringRef input : inputs)
-      equation.inputs.push_back(input.str());
-    if (arrow != std::string::npos) {
-      equation.output = plain.substr(arrow + 2);
-      return equation;
-    }
-    // Implicit: the labels that occur once, in alphabetical order.
-    for (char c : plain)
-      if (c != ',' && llvm::count(plain, c) == 1)
-        equation.output.push_back(c);
-    llvm::sort(equation.output);
-    return equation;
-  }
-};
-} // namespace
-
 void EinsumOp::declareRelations(Relations &relations) {
-  std::optional<Equation> equation = Equation::parse(getEquation());
+  auto equation = EinsumEquation::parse(getEquation());
   if (!equation || equation->inputs.size() != getInputs().size())
+    return relations.barrierAll(*this, "an Einsum of another form");
+  if (llvm::any_of(equation->inputs, EinsumEquation::hasDots))
     return relations.barrierAll(*this, "an Einsum with an ellipsis");
   std::map<char, SmallVector<DimRef>> uses;
   for (auto [number, input] : llvm::enumerate(equation->inputs))

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "ShapeRules.h"
+#include "twist/Dialect/ONNX/EinsumEquation.h"
 #include "twist/Dialect/ONNX/ONNX.h"
 
 #include "llvm/ADT/TypeSwitch.h"
@@ -131,61 +132,38 @@ MaybeDims DimsRule::visit(GemmOp op) const {
 }
 
 MaybeDims DimsRule::visit(EinsumOp op) const {
-  SmallString<32> equation;
-  for (char c : op.getEquation())
-    if (c != ' ')
-      equation.push_back(c);
-  auto [left, right] = StringRef(equation).split("->");
-  SmallVector<StringRef> terms;
-  left.split(terms, ',');
-  if (terms.size() != op.getInputs().size())
+  auto equation = EinsumEquation::parse(op.getEquation());
+  if (!equation || equation->inputs.size() != op.getInputs().size())
     return std::nullopt;
   llvm::DenseMap<char, SizeExpr> sizeOf;
-  llvm::DenseMap<char, unsigned> uses;
   Dims ellipsis;
-  for (auto [term, input] : llvm::zip(terms, op.getInputs())) {
+  for (auto [term, input] : llvm::zip(equation->inputs, op.getInputs())) {
     const MaybeDims &sizes = dims(input);
-    size_t dots = term.find("...");
-    bool hasDots = dots != StringRef::npos;
-    size_t letters = term.size() - (hasDots ? 3 : 0);
+    bool hasDots = EinsumEquation::hasDots(term);
+    size_t letters = term.size() - hasDots;
     if (!sizes || sizes->size() < letters ||
         (!hasDots && sizes->size() != letters))
       return std::nullopt;
     size_t hidden = sizes->size() - letters, dim = 0;
-    for (size_t i = 0; i < term.size(); ++i) {
-      if (i == dots) {
+    for (char label : term) {
+      if (label == EinsumEquation::kDots) {
         Dims here(ArrayRef<SizeExpr>(*sizes).slice(dim, hidden));
         ellipsis = broadcastDims(state.context, ellipsis, here);
         dim += hidden;
-        i += 2;
         continue;
       }
-      auto [at, fresh] = sizeOf.try_emplace(term[i], (*sizes)[dim]);
+      auto [at, fresh] = sizeOf.try_emplace(label, (*sizes)[dim]);
       if (!fresh)
         at->second = broadcast(state.context, at->second, (*sizes)[dim]);
-      ++uses[term[i]];
       ++dim;
     }
   }
   Dims sizes;
-  if (equation.find("->") == StringRef::npos) {
-    // Implicit output: the letters used once, in alphabetical order.
-    sizes = ellipsis;
-    for (int c = 0; c < 128; ++c)
-      if (auto count = uses.find(c); count != uses.end() && count->second == 1)
-        sizes.push_back(sizeOf.find(c)->second);
-    return sizes;
-  }
-  for (size_t i = 0; i < right.size(); ++i) {
-    if (right.substr(i).starts_with("...")) {
+  for (char label : equation->output)
+    if (label == EinsumEquation::kDots)
       llvm::append_range(sizes, ellipsis);
-      i += 2;
-    } else if (auto size = sizeOf.find(right[i]); size != sizeOf.end()) {
-      sizes.push_back(size->second);
-    } else {
-      return std::nullopt;
-    }
-  }
+    else
+      sizes.push_back(sizeOf.find(label)->second);
   return sizes;
 }
 

@@ -144,6 +144,10 @@ SymbolicShapes::Impl::meetType(OpResult result, std::optional<Dims> inferred) {
   if (!inferred)
     return dimsOfType(result.getType(),
                       [&](unsigned dim) { return state.fresh(result, dim); });
+  for (auto [dim, size] : llvm::enumerate(*inferred))
+    if (std::optional<int64_t> constant = size.constant();
+        constant && *constant < 0)
+      size = state.fresh(result, dim); // arithmetic of what never runs
   if (!type)
     return inferred;
   bool agree = static_cast<size_t>(type.getRank()) == inferred->size();

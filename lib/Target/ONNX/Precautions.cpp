@@ -7,6 +7,8 @@
 
 #include "Precautions.h"
 
+#include "twist/Dialect/ONNX/EinsumEquation.h"
+
 using namespace mlir;
 using namespace twist;
 using namespace twist::detail;
@@ -40,6 +42,9 @@ LogicalResult twist::detail::checkNode(const pb::NodeProto &node,
     if (attribute.name() == "axis" &&
         !llvm::isInt<32>(attribute.has_i() ? attribute.i() : 0))
       return emitError(loc) << "axis " << attribute.i() << " is out of range";
+    if (node.op_type() == "Einsum" && attribute.name() == "equation" &&
+        !ir::EinsumEquation::parse(attribute.s()))
+      return emitError(loc) << "'" << attribute.s() << "' is no equation";
   }
   return success();
 }

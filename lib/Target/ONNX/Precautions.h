@@ -25,7 +25,7 @@ mlir::Location locationOf(const pb::NodeProto &node,
 
 /// What the library takes for granted of a node, and reads without looking:
 /// that inputs which are not optional are there, that attributes are of their
-/// types, that an axis is a C int.
+/// types, that an axis is a C int, and Einsum's equation one.
 mlir::LogicalResult checkNode(const pb::NodeProto &node,
                               const ::onnx::OpSchema &schema,
                               mlir::Location loc);

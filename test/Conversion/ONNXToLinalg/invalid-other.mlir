@@ -205,7 +205,7 @@ func.func @address(%x: tensor<4xf32>, %i: tensor<3x2xi64>) -> tensor<3xf32> {
 
 // -----
 func.func @label(%x: tensor<4x5xf32>) -> tensor<4x6xf32> {
-  // expected-error @+1 {{output label 'k' is in no operand}}
+  // expected-error @+1 {{'ij->ik' is no equation}}
   %y = onnx.Einsum %x {equation = "ij->ik"} : (tensor<4x5xf32>) -> tensor<4x6xf32>
   return %y : tensor<4x6xf32>
 }

@@ -51,18 +51,21 @@ struct BlockWalk {
   /// By atom and by the width of a unit.
   MapVector<std::pair<Node, int64_t>, Blocks> blocks;
 
-  void walk(Node node, const Blocks &starts, int64_t inner) {
+  /// False if parts do not multiply to what they make: a size overflowed.
+  bool walk(Node node, const Blocks &starts, int64_t inner) {
     node = trees.find(node);
     int64_t size = *trees.size(node).constant();
     if (size == 0 || size == 1)
-      return;
+      return true;
+    if (size < 0)
+      return false;
     SmallVector<Node> children;
     childrenOf(node, children);
     switch (trees.form(node)) {
     case DimensionTrees::Form::Atom: {
       Blocks &all = blocks[{node, inner}];
       all.append(starts.begin(), starts.end());
-      return;
+      return true;
     }
     case DimensionTrees::Form::Concat: {
       int64_t offset = 0;
@@ -70,18 +73,22 @@ struct BlockWalk {
         Blocks shifted(starts);
         for (int64_t &start : shifted)
           start += offset * inner;
-        walk(child, shifted, inner);
+        if (!walk(child, shifted, inner))
+          return false;
         offset += *trees.size(child).constant();
       }
-      return;
+      return offset == size;
     }
     case DimensionTrees::Form::Product: {
       Blocks repeated(starts);
       int64_t stride = size * inner;
       for (Node child : children) {
         int64_t count = *trees.size(child).constant();
+        if (count < 1 || stride % count)
+          return false;
         stride /= count;
-        walk(child, repeated, stride);
+        if (!walk(child, repeated, stride))
+          return false;
         Blocks next;
         next.reserve(repeated.size() * count);
         for (int64_t start : repeated)
@@ -89,9 +96,10 @@ struct BlockWalk {
             next.push_back(start + i * stride);
         repeated = std::move(next);
       }
-      return;
+      return stride == inner;
     }
     }
+    llvm_unreachable("a form of trees");
   }
 };
 } // namespace
@@ -110,7 +118,8 @@ std::vector<std::pair<Node, Place>> DimensionTrees::places(Node root) const {
   if (std::optional<int64_t> count = size(root).constant();
       count && *count <= most) {
     BlockWalk walk{*this, childrenOf, {}};
-    walk.walk(root, {0}, 1);
+    if (!walk.walk(root, {0}, 1))
+      return found;
     for (auto &[key, offsets] : walk.blocks)
       appendPlaces(key.first, *size(key.first).constant(), key.second, offsets,
                    found);
