@@ -8,6 +8,7 @@
 #include "twist/Prune/Feed.h"
 
 #include "twist/Runtime/Tools.h"
+#include "twist/Text/Protocol.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -422,23 +423,20 @@ Expected<Batch> Feed::batch(int64_t index) const {
 }
 
 std::string Feed::protocol() const {
-  std::string text;
-  raw_string_ostream os(text);
-  os << "data       " << llvm::join(files, ", ") << "\n";
-  if (tokenCount == 0) {
-    os << "samples    " << windowCount << "\n";
-    return text;
-  }
-  os << "tokenizer  "
-     << (tokens_                 ? tokens_->description()
-         : tokenizerHash.empty() ? "none: ids as given"
-                                 : "of the token file");
-  if (!tokenizerHash.empty())
-    os << ", " << StringRef(tokenizerHash).take_front(16) << "...";
-  os << "\nwindows    " << windowCount << " of " << length << " tokens, "
-     << (rowLength ? "one a row" : "not overlapping, the rest dropped")
-     << "; the data hold " << tokenCount << " tokens\n";
-  return text;
+  if (tokenCount == 0)
+    return "data       " + llvm::join(files, ", ") + "\nsamples    " +
+           std::to_string(windowCount) + "\n";
+  text::WindowProtocol protocol;
+  protocol.files = llvm::join(files, ", ");
+  protocol.tokenizer = tokens_                 ? tokens_->description()
+                       : tokenizerHash.empty() ? "none: ids as given"
+                                               : "of the token file";
+  protocol.hash = tokenizerHash;
+  protocol.windows = windowCount;
+  protocol.length = length;
+  protocol.tokens = tokenCount;
+  protocol.oneARow = rowLength > 0;
+  return protocol.describe();
 }
 
 std::string Feed::hash() const {
