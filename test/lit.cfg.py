@@ -1,4 +1,5 @@
 """lit configuration: FileCheck tests on IR, runs compared in numbers, gtest binaries."""
+import glob
 import os
 import lit.formats
 
@@ -33,3 +34,11 @@ if os.path.exists(os.path.join(build, "lib", "TwistMPI.so")):
 # Trained weights that are not in the repository.
 if os.path.exists(os.path.join(config.environment["TWIST_DATA"], "models", "stories260K.bin")):
     config.available_features.add("stories260k")
+# PyTorch, where benchmarks or the user installed it; nothing of the toolchain needs it.
+torch = [p for p in (os.path.join(root, ".deps", "bench"), os.path.join(root, ".deps", "venv"))
+         if glob.glob(os.path.join(p, "lib", "python*", "site-packages", "torch"))]
+if torch:
+    config.available_features.add("torch")
+    config.substitutions.append(("%torch_python", os.path.join(torch[0], "bin", "python")))
+else:
+    lit_config.note("test/Train/torch.test is skipped: PyTorch is in neither .deps/bench nor .deps/venv")

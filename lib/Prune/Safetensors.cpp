@@ -96,7 +96,8 @@ static bool readTensor(const json::Value &value, uint64_t start, uint64_t end,
 }
 
 Expected<StringMap<StoredTensor>>
-twist::prune::readSafetensors(StringRef path, StringRef sha256) {
+twist::prune::readSafetensors(StringRef path, StringRef sha256, StringRef key,
+                              std::string *said) {
   auto file = MemoryBuffer::getFile(path, /*IsText=*/false,
                                     /*RequiresNullTerminator=*/false);
   if (!file)
@@ -117,8 +118,11 @@ twist::prune::readSafetensors(StringRef path, StringRef sha256) {
   if (!object)
     return inFile(path, "is no safetensors file");
   for (const auto &[name, value] : *object) {
-    if (StringRef(name) == "__metadata__")
+    if (StringRef(name) == "__metadata__") {
+      if (const json::Object *all = value.getAsObject(); all && said)
+        *said = all->getString(key).value_or("").str();
       continue;
+    }
     if (!readTensor(value, 8 + length, bytes.size(), tensors[name]))
       return inFile(path, "tensor '" + StringRef(name) + "' is malformed");
   }

@@ -25,6 +25,7 @@ int ticketMain(int argc, char **argv);
 int tokenizeMain(int argc, char **argv);
 int tokenizerMain(int argc, char **argv);
 int trainMain(int argc, char **argv);
+int weightsMain(int argc, char **argv);
 int evalMain(int argc, char **argv);
 int calibrateMain(int argc, char **argv);
 int correctMain(int argc, char **argv);

@@ -9,7 +9,11 @@
 #include "Context.h"
 
 #include "twist/Dialect/Twist/AxisAnalysis.h"
+#include "twist/Dialect/Twist/Transforms/Fingerprint.h"
+#include "twist/Dialect/Twist/Transforms/PrepareTraining.h"
 #include "twist/Pipeline/Model.h"
+#include "twist/Pipeline/ReplaceWeights.h"
+#include "twist/Ticket/Ticket.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/CommandLine.h"
@@ -189,6 +193,37 @@ static json::Array toJSON(ArrayRef<Port> ports) {
   return array;
 }
 
+/// Weights by name with what they hold, and where axes run through them: what
+/// training elsewhere needs to find and slice its own tensors.
+static FailureOr<json::Array> weightsOf(ModuleOp module, func::FuncOp function,
+                                        const axes::AxisAnalysis &analysis) {
+  weights::SourceFiles files(module);
+  json::Array array;
+  for (Operation &op : function.getBody().front()) {
+    if (!isFloatWeight(&op))
+      continue;
+    FailureOr<WeightContent> content = readContent(&op, files);
+    if (failed(content))
+      return failure();
+    auto type = cast<RankedTensorType>(op.getResult(0).getType());
+    json::Array places;
+    for (int64_t dim = 0; dim < type.getRank(); ++dim)
+      for (const axes::AxisPlace &at : analysis.placesOf(op.getResult(0), dim))
+        places.push_back(json::Object{{"dim", dim},
+                                      {"axis", analysis.axes()[at.axis].symbol},
+                                      {"offset", at.place.offset},
+                                      {"outer", at.place.outer},
+                                      {"units", at.place.units},
+                                      {"inner", at.place.inner}});
+    array.push_back(json::Object{{"name", axes::weightName(&op)},
+                                 {"dims", json::Array(type.getShape())},
+                                 {"sha256", content->hash},
+                                 {"transposed_sha256", content->transposed},
+                                 {"places", std::move(places)}});
+  }
+  return array;
+}
+
 static json::Object toJSON(func::FuncOp function,
                            const axes::AxisAnalysis &analysis,
                            const axes::AxisCosts &costs) {
@@ -232,6 +267,9 @@ int twist::tools::inspectMain(int argc, char **argv) {
   cl::opt<std::string> model(cl::Positional, cl::Required,
                              cl::desc("MODEL.onnx"), cl::cat(category));
   cl::opt<bool> asJSON("json", cl::desc("Write JSON"), cl::cat(category));
+  cl::opt<bool> listWeights(
+      "weights", cl::cat(category),
+      cl::desc("In JSON also weights: hashes, and where axes are in them"));
   DimOption dims(category);
   StateOption state(category);
   cl::HideUnrelatedOptions(category);
@@ -242,6 +280,7 @@ int twist::tools::inspectMain(int argc, char **argv) {
   LoadOptions load;
   load.state.assign(state.begin(), state.end());
   load.dims = llvm::join(dims, ",");
+  load.hashes = listWeights;
   FailureOr<OwningOpRef<ModuleOp>> module =
       loadModelWithAxes(model, &context, load);
   if (failed(module))
@@ -253,8 +292,17 @@ int twist::tools::inspectMain(int argc, char **argv) {
     return 1;
   axes::AxisCosts costs = analysis->costs();
   if (asJSON) {
-    llvm::outs() << llvm::formatv("{0:2}", json::Value(toJSON(
-                                               function, *analysis, costs)))
+    json::Object object = toJSON(function, *analysis, costs);
+    if (listWeights) {
+      auto listed = weightsOf(**module, function, *analysis);
+      if (failed(listed))
+        return 1;
+      object["weights"] = std::move(*listed);
+      Ticket stamp;
+      axes::stampModel(**module, stamp);
+      object["structure_sha256"] = stamp.structureSHA256;
+    }
+    llvm::outs() << llvm::formatv("{0:2}", json::Value(std::move(object)))
                  << "\n";
     return 0;
   }

@@ -39,6 +39,7 @@ static constexpr Command commands[] = {
     {"correct", correctMain, "let what a ticket keeps make up for the rest"},
     {"step", stepMain, "run a language model's training step on token ids"},
     {"train", trainMain, "train subnetworks in parallel (TwIST)"},
+    {"weights", weightsMain, "give a model the weights of a safetensors file"},
     {"prune", pruneMain, "calibrate, choose, correct and slice in one go"},
     {"dfl", dflMain, "learn predictions by the decisions they lead to"},
     {"grad-check", gradCheckMain,
