@@ -51,6 +51,27 @@ bool twist::prune::needsProducts(CorrectionKind kind) {
   return kind != CorrectionKind::None && kind != CorrectionKind::Bias;
 }
 
+UnitMoments twist::prune::unitMoments(const Site &site, const SiteAxis &axis,
+                                      int64_t group) {
+  std::vector<double> h = site.gram(), m = site.mean();
+  Eigen::Map<const Vector> mean(m.data(), site.width);
+  Eigen::Map<const Matrix> weight(site.weight.data(), site.width, site.columns);
+  Matrix moment = Eigen::Map<const Matrix>(h.data(), site.width, site.width) /
+                      double(site.count) +
+                  Matrix(mean * mean.transpose());
+  double whole = (weight.transpose() * (moment * weight)).trace(), parts = 0;
+  for (int64_t first = 0; first < axis.units; first += group) {
+    std::vector<int64_t> features;
+    for (int64_t u = first; u < std::min(first + group, axis.units); ++u)
+      llvm::append_range(features, axis.features(u));
+    for (int64_t a : features)
+      for (int64_t b : features)
+        parts += moment(a, b) * weight.row(a).dot(weight.row(b));
+  }
+  double k = double((axis.units + group - 1) / group);
+  return {whole, k / (k - 1) * (parts - whole / k)};
+}
+
 namespace {
 /// The numbers of one site as matrices.
 class Solver {
@@ -93,8 +114,7 @@ Matrix Solver::rows(const Matrix &of, ArrayRef<int64_t> which) const {
   return result;
 }
 
-/// s = A / (kappa A + (1 - kappa) V), A = E|F|², V = k/(k-1) (Σ_u E|f_u|² -
-/// A/k) for F = Σ_u f_u over the k units of the axis that loses some.
+/// That of the axis that loses some.
 double Solver::gain() const {
   const SiteAxis *axis = nullptr;
   int64_t left = 0;
@@ -110,17 +130,7 @@ double Solver::gain() const {
   }
   if (!axis || axis->units < 2)
     return 1;
-  Matrix moment = gram / double(site.count) + Matrix(mean * mean.transpose());
-  double whole = (weight.transpose() * (moment * weight)).trace(), parts = 0;
-  for (int64_t u = 0; u < axis->units; ++u) {
-    std::vector<int64_t> unit = axis->features(u);
-    for (int64_t a : unit)
-      for (int64_t b : unit)
-        parts += moment(a, b) * weight.row(a).dot(weight.row(b));
-  }
-  double k = double(axis->units), kappa = double(left) / k;
-  double spread = k / (k - 1) * (parts - whole / k);
-  return whole / (kappa * whole + (1 - kappa) * spread);
+  return unitMoments(site, *axis).gain(double(left) / double(axis->units));
 }
 
 Expected<Matrix> Solver::leastSquares() const {

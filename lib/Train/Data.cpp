@@ -8,6 +8,7 @@
 #include "twist/Train/Data.h"
 
 #include "twist/Support/Philox.h"
+#include "twist/Text/Protocol.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -17,6 +18,7 @@
 #include "llvm/Support/SHA256.h"
 
 #include <cmath>
+#include <numeric>
 
 using namespace llvm;
 using namespace twist;
@@ -52,6 +54,7 @@ Error Data::addFile(StringRef path, const text::Tokenizer *tokens) {
     if (!file)
       return file.takeError();
     hash = file->tokenizerHash().str();
+    tokenizerName = "of the token file";
     limit = file->vocabulary();
     if (tokens && tokens->hash() != hash)
       return inFile(path, "was made with another tokenizer than the one given");
@@ -66,6 +69,7 @@ Error Data::addFile(StringRef path, const text::Tokenizer *tokens) {
     if (Error error = tokens->encode((*file)->getBuffer(), source.ids))
       return inFile(path, toString(std::move(error)));
     hash = tokens->hash().str();
+    tokenizerName = tokens->description();
     limit = tokens->size();
   }
   if (source.size() == 0)
@@ -85,12 +89,14 @@ Error Data::addFile(StringRef path, const text::Tokenizer *tokens) {
 
 Error Data::cut() {
   // The last label of a window is the first token behind it.
-  uint64_t needed =
-      options_.context + (options_.objective == Objective::NextToken);
+  bool behind = options_.objective == Objective::NextToken && !options_.inOrder;
+  uint64_t needed = options_.context + behind;
   for (auto [index, source] : llvm::enumerate(sources))
     for (uint64_t at = 0; at + needed <= source.size(); at += options_.context)
       windowStarts.emplace_back(uint32_t(index), at);
-  int64_t least = options_.batch * options_.workers;
+  if (options_.limit > 0 && windows() > options_.limit)
+    windowStarts.resize(options_.limit);
+  int64_t least = options_.inOrder ? 1 : options_.batch * options_.workers;
   if (windows() < least)
     return inFile(sources.front().path,
                   formatv("too short: {0} tokens are {1} windows of {2}, but "
@@ -141,31 +147,51 @@ const std::vector<int64_t> &Data::orderOf(int64_t worker, int64_t epoch) const {
   if (order.epoch == epoch)
     return order.windows;
   int64_t count = (windows() - worker - 1) / options_.workers + 1;
+  order.epoch = epoch;
+  if (options_.inOrder) {
+    order.windows.resize(count);
+    std::iota(order.windows.begin(), order.windows.end(), 0);
+    return order.windows;
+  }
   PhiloxStream stream(options_.seed, uint32_t(epoch), uint32_t(worker),
                       kShuffleFamily);
   order.windows = shuffledPrefix(stream, count, count);
-  order.epoch = epoch;
   return order.windows;
+}
+
+int64_t Data::window(int64_t worker, int64_t step, int64_t row) const {
+  int64_t count = (windows() - worker - 1) / options_.workers + 1;
+  int64_t position = step * options_.batch + row;
+  int64_t mine = orderOf(worker, position / count)[position % count];
+  return mine * options_.workers + worker;
 }
 
 Error Data::batch(int64_t worker, int64_t step, MutableArrayRef<int64_t> ids,
                   MutableArrayRef<int64_t> labels) const {
   int64_t context = options_.context;
   bool next = options_.objective == Objective::NextToken;
-  std::vector<uint32_t> window(context + next);
+  std::vector<uint32_t> tokens(context + next);
   int64_t count = (windows() - worker - 1) / options_.workers + 1;
   for (int64_t row = 0; row < options_.batch; ++row) {
     int64_t position = step * options_.batch + row;
-    int64_t mine = orderOf(worker, position / count)[position % count];
-    auto [source, first] = windowStarts[mine * options_.workers + worker];
-    if (Error error = sources[source].read(first, window))
+    auto rowIds = ids.slice(row * context, context);
+    auto rowLabels = labels.slice(row * context, context);
+    if (options_.inOrder && position >= count) {
+      llvm::fill(rowIds, 0);
+      llvm::fill(rowLabels, kIgnored);
+      continue;
+    }
+    auto [source, first] = windowStarts[window(worker, step, row)];
+    bool cutOff = first + tokens.size() > sources[source].size();
+    if (Error error = sources[source].read(
+            first, MutableArrayRef(tokens).drop_back(cutOff)))
       return error;
-    llvm::copy(ArrayRef(window).take_front(context),
-               ids.begin() + row * context);
-    llvm::copy(ArrayRef(window).take_back(context),
-               labels.begin() + row * context);
+    llvm::copy(ArrayRef(tokens).take_front(context), rowIds.begin());
+    llvm::copy(ArrayRef(tokens).take_back(context), rowLabels.begin());
+    if (cutOff)
+      rowLabels.back() = kIgnored;
   }
-  if (!next)
+  if (options_.objective == Objective::MaskedToken)
     mask(worker, step, ids, labels);
   return Error::success();
 }
@@ -175,7 +201,7 @@ void Data::mask(int64_t worker, int64_t step, MutableArrayRef<int64_t> ids,
   PhiloxStream stream(options_.seed, uint32_t(step), uint32_t(worker),
                       kMaskFamily);
   for (auto [id, label] : llvm::zip_equal(ids, labels)) {
-    if (stream.uniform() >= options_.maskShare) {
+    if (stream.uniform() >= options_.maskShare || label == kIgnored) {
       label = kIgnored;
       continue;
     }
@@ -196,14 +222,18 @@ double Data::epochs(int64_t steps) const {
 //===----------------------------------------------------------------------===//
 
 std::string Data::protocol() const {
-  std::string text;
-  raw_string_ostream os(text);
+  text::WindowProtocol protocol;
   for (const Source &source : sources)
-    os << "data       " << source.path << "\n";
-  os << "tokenizer  " << tokenizer << "\n"
-     << "tokens     " << tokenCount << "\n"
-     << "windows    " << windows() << " of " << options_.context
-     << ", not overlapping, shuffled by seed " << options_.seed << "\n";
+    protocol.files += (protocol.files.empty() ? "" : ", ") + source.path;
+  protocol.tokenizer = tokenizerName;
+  protocol.hash = tokenizer;
+  protocol.windows = windows();
+  protocol.length = options_.context;
+  protocol.tokens = tokenCount;
+  std::string text = protocol.describe();
+  if (!options_.inOrder)
+    text += "order      shuffled by seed " + std::to_string(options_.seed) +
+            ", anew every epoch\n";
   return text;
 }
 

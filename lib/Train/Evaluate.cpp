@@ -53,23 +53,26 @@ Expected<Score> Evaluator::run(ArrayRef<AlignedBytes> parameters,
     buffers.parameters.push_back(slice.data());
     score.parameters += int64_t(slice.size() / twist_type_size(parameter.type));
   }
-  StepInputs inputs(**step);
+  StepInputs inputs(**step, teacher);
   inputs.bind(buffers);
-  int64_t count = data.windows() / request.batch;
-  if (batches > 0)
-    count = std::min(count, batches);
-  for (int64_t batch = 0; batch < count; ++batch) {
+  for (int64_t batch = 0; batch < data.batches(); ++batch) {
     if (Error error = inputs.load(data, 0, batch))
-      return std::move(error);
+      return error;
+    int64_t counted = inputs.counted();
+    if (counted == 0) // no token of a short batch was masked
+      continue;
     auto start = Clock::now();
     Expected<StepResult> result = session->evaluate(buffers, {});
     if (!result)
       return result.takeError();
     double took = std::chrono::duration<double>(Clock::now() - start).count();
-    score.seconds = batch == 0 ? took : std::min(score.seconds, took);
-    score.nats += result->loss / double(count);
+    score.seconds = score.labels == 0 ? took : std::min(score.seconds, took);
+    score.loss += result->loss * double(counted);
+    score.labels += counted;
   }
-  score.tokens = count * request.batch * request.sequence;
+  if (score.labels == 0)
+    return createStringError("the data have no label to judge by");
+  score.loss /= double(score.labels);
   return score;
 }
 

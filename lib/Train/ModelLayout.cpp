@@ -31,6 +31,14 @@ int ModelLayout::findAxis(llvm::StringRef name) const {
   return -1;
 }
 
+int64_t ModelLayout::tokens() const {
+  int64_t rows = vocabulary;
+  for (const Parameter &parameter : parameters)
+    if (vocabulary == 0 && parameter.role == ParameterRole::Embedding)
+      rows = std::max(rows, parameter.dims[0]);
+  return rows;
+}
+
 Masks train::wholeMasks(const ModelLayout &layout) {
   Masks masks;
   for (const Axis &axis : layout.axes) {

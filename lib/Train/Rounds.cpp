@@ -265,7 +265,7 @@ StepScalars Trainer::Impl::scalarsOf(int64_t worker, int64_t step) const {
 
 Error Trainer::Impl::runWorker(int64_t worker, const WorkerPlan &plan,
                                StepSession &session, RoundReport &report) {
-  StepInputs inputs(*plan.step);
+  StepInputs inputs(*plan.step, teacher);
   StepBuffers buffers = bind(worker, plan);
   inputs.bind(buffers);
   for (int64_t local = 0; local < options.localSteps; ++local) {
@@ -334,7 +334,7 @@ Error Trainer::Impl::parallelSteps(const std::vector<WorkerPlan> &plans,
     means[worker].buffers.resize(means[worker].runs.size());
     if (!store->isMine(worker))
       continue;
-    inputs[worker] = std::make_unique<StepInputs>(*plans[worker].step);
+    inputs[worker] = std::make_unique<StepInputs>(*plans[worker].step, teacher);
     buffers[worker] = bind(worker, plans[worker]);
     inputs[worker]->bind(buffers[worker]);
     for (size_t g = 0, t = 0; t < origins.size(); ++t) {

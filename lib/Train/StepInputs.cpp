@@ -7,6 +7,8 @@
 
 #include "StepInputs.h"
 
+#include "twist/Train/Teacher.h"
+
 #include "llvm/ADT/STLExtras.h"
 
 #include <cstring>
@@ -41,8 +43,8 @@ static void fill(AlignedBytes &buffer, const Tensor &input,
   }
 }
 
-StepInputs::StepInputs(const CompiledStep &step)
-    : compiled(step), buffers(step.inputs().size()),
+StepInputs::StepInputs(const CompiledStep &step, Teacher *teacher)
+    : compiled(step), teacher(teacher), buffers(step.inputs().size()),
       ids(step.request().batch * step.request().sequence), labels(ids.size()) {
   for (auto [buffer, input] : llvm::zip_equal(buffers, step.inputs())) {
     buffer.resize(input.size() * twist_type_size(input.type));
@@ -60,10 +62,20 @@ Error StepInputs::load(const Data &data, int64_t worker, int64_t step) {
   for (auto [buffer, input] : llvm::zip_equal(buffers, compiled.inputs())) {
     if (input.role == InputRole::Ids)
       fill(buffer, input, [&](int64_t i) { return ids[i]; });
-    if (input.role == InputRole::Labels)
+    if (input.role != InputRole::Labels)
+      continue;
+    if (data.options().objective != Objective::Outputs)
       fill(buffer, input, [&](int64_t i) { return labels[i]; });
+    else if (Error error = teacher->targets(worker, step, buffer.data()))
+      return error;
   }
   return Error::success();
+}
+
+int64_t StepInputs::counted() const {
+  if (teacher)
+    return compiled.request().batch;
+  return int64_t(labels.size()) - llvm::count(labels, Data::kIgnored);
 }
 
 void StepInputs::bind(StepBuffers &to) const {

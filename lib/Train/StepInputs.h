@@ -14,16 +14,22 @@
 
 namespace twist::train {
 
+class Teacher;
+
 /// Buffers for a step's inputs: masks and positions once, tokens each time.
 class StepInputs {
 public:
-  explicit StepInputs(const CompiledStep &step);
+  /// `teacher`: makes targets that are floats.
+  explicit StepInputs(const CompiledStep &step, Teacher *teacher = nullptr);
   /// The batch of a worker's step.
   llvm::Error load(const Data &data, int64_t worker, int64_t step);
+  /// Labels of the batch that count; without labels, its windows.
+  int64_t counted() const;
   void bind(StepBuffers &buffers) const;
 
 private:
   const CompiledStep &compiled;
+  Teacher *teacher;
   std::vector<AlignedBytes> buffers;
   std::vector<int64_t> ids, labels;
 };

@@ -41,24 +41,25 @@ static Chart lineChart(const char *title, const char *y, const char *key,
   return chart;
 }
 
-static void addTickets(Page &page, ArrayRef<JudgedModel> judged) {
+static void addTickets(Page &page, ArrayRef<JudgedModel> judged,
+                       const std::string &measure) {
   page.heading("Tickets");
   std::map<double, std::vector<double>> byKappa;
-  Chart size{"Quality against size", "parameters", "perplexity", {}};
-  Chart time{"Quality against time", "milliseconds a batch", "perplexity", {}};
+  Chart size{"Quality against size", "parameters", measure, {}};
+  Chart time{"Quality against time", "milliseconds a batch", measure, {}};
   size.joined = time.joined = false;
   std::map<double, size_t> series;
   for (const JudgedModel &model : judged) {
-    byKappa[model.kappa].push_back(model.perplexity);
+    byKappa[model.kappa].push_back(model.value);
     auto [at, isNew] = series.try_emplace(model.kappa, size.series.size());
     if (isNew)
       for (Chart *chart : {&size, &time})
         chart->series.push_back({"kappa " + number(model.kappa), {}});
     size.series[at->second].points.emplace_back(double(model.parameters),
-                                                model.perplexity);
+                                                model.value);
     if (model.seconds > 0)
       time.series[at->second].points.emplace_back(model.seconds * 1e3,
-                                                  model.perplexity);
+                                                  model.value);
   }
   std::vector<std::vector<std::string>> rows;
   for (auto at = byKappa.rbegin(); at != byKappa.rend(); ++at) {
@@ -68,7 +69,7 @@ static void addTickets(Page &page, ArrayRef<JudgedModel> judged) {
                     number(spread.deviation / spread.mean),
                     number(spread.least), number(spread.most)});
   }
-  page.table({"", "tickets", "perplexity, mean", "sd/mean", "best", "worst"},
+  page.table({"", "tickets", measure + ", mean", "sd/mean", "best", "worst"},
              rows);
   page.chart(size);
   page.chart(time);
@@ -76,14 +77,14 @@ static void addTickets(Page &page, ArrayRef<JudgedModel> judged) {
   for (const JudgedModel &model : judged)
     rows.push_back({model.name, number(model.kappa),
                     std::to_string(model.parameters),
-                    number(model.seconds * 1e3), number(model.perplexity)});
-  page.table({"model", "kappa", "parameters", "ms a batch", "perplexity"},
-             rows);
+                    number(model.seconds * 1e3), number(model.value)});
+  page.table({"model", "kappa", "parameters", "ms a batch", measure}, rows);
 }
 
 std::string twist::train::trainingReport(StringRef plan,
                                          ArrayRef<json::Object> metrics,
-                                         ArrayRef<JudgedModel> judged) {
+                                         ArrayRef<JudgedModel> judged,
+                                         StringRef measure) {
   Page page("TwIST training");
   page.verbatim(plan);
   page.heading("Rounds");
@@ -92,6 +93,6 @@ std::string twist::train::trainingReport(StringRef plan,
                        "learning_rate", metrics));
   page.chart(lineChart("Seconds a round", "seconds", "seconds", metrics));
   if (!judged.empty())
-    addTickets(page, judged);
+    addTickets(page, judged, measure.str());
   return page.str();
 }

@@ -9,6 +9,7 @@
 #include "TrainerImpl.h"
 
 #include "twist/Train/Checkpoint.h"
+#include "twist/Train/Teacher.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -32,9 +33,10 @@ Trainer::~Trainer() = default;
 
 Expected<std::unique_ptr<Trainer>>
 Trainer::create(StepCompiler &compiler, const Data &data, Transport &transport,
-                const TrainOptions &options) {
+                const TrainOptions &options, Teacher *teacher) {
   std::unique_ptr<Trainer> trainer(new Trainer());
-  trainer->impl = std::make_unique<Impl>(compiler, data, transport, options);
+  trainer->impl =
+      std::make_unique<Impl>(compiler, data, transport, options, teacher);
   if (Error error = trainer->impl->prepare())
     return std::move(error);
   return std::move(trainer);
@@ -189,7 +191,8 @@ json::Object twist::train::describe(const TrainOptions &o) {
                                o.schedule.decay, o.schedule.floor}},
       {"state", int(o.state)},
       {"outer", json::Array{o.outer.nesterov, o.outer.rate, o.outer.momentum}},
-      {"gains", json::Array(o.gains)}};
+      {"gains", json::Array(o.gains)},
+      {"spreads", json::Array(o.spreads)}};
 }
 
 //===----------------------------------------------------------------------===//
@@ -205,11 +208,14 @@ Expected<json::Object> Trainer::Impl::stamp() {
   auto step = compileFor(planWorker(0, next, masks).masks);
   if (!step)
     return step.takeError();
-  return json::Object{
-      {"format", "twist checkpoint 1"},    {"round", round},
-      {"model", layout().structureSHA256}, {"data", data.hash()},
-      {"machine", sys::getHostCPUName()},  {"program", (*step)->hash()},
-      {"options", describe(options)}};
+  return json::Object{{"format", "twist checkpoint 1"},
+                      {"round", round},
+                      {"model", layout().structureSHA256},
+                      {"data", data.hash()},
+                      {"teacher", teacher ? teacher->hash() : ""},
+                      {"machine", sys::getHostCPUName()},
+                      {"program", (*step)->hash()},
+                      {"options", describe(options)}};
 }
 
 /// The tensors of a worker's own state, by a name of their own.
@@ -304,6 +310,9 @@ Error Trainer::Impl::checkStamp(const json::Object &found, StringRef path,
     return refuse("is a checkpoint of another model");
   if (text(found.get("data")) != text(now->get("data")))
     return refuse("was made with other data");
+  if (found.getString("teacher").value_or("") !=
+      now->getString("teacher").value_or(""))
+    return refuse("was made with another teacher");
   for (StringRef key : {"machine", "program"})
     if (!otherMachine && text(found.get(key)) != text(now->get(key)))
       return refuse("was made by another " + key + " (" + text(found.get(key)) +

@@ -8,6 +8,8 @@
 #include "TrainerImpl.h"
 #include "StepInputs.h"
 
+#include "twist/Train/Teacher.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -105,6 +107,24 @@ Error Trainer::Impl::checkInputs() const {
   return Error::success();
 }
 
+/// What the loss compares with has to be what the teacher makes.
+Error Trainer::Impl::checkTargets(const CompiledStep &step) const {
+  if (!teacher)
+    return Error::success();
+  auto sizes = [](const Tensor &tensor) {
+    std::string text;
+    for (int64_t dim : tensor.dims)
+      text += (text.empty() ? "" : ", ") + std::to_string(dim);
+    return "[" + text + "]";
+  };
+  const Tensor &target = step.inputs().back(), &made = teacher->output();
+  if (target.dims != made.dims || target.type != made.type)
+    return createStringError("the student's output is " + sizes(target) +
+                             ", the teacher's '" + made.name + "' " +
+                             sizes(made));
+  return Error::success();
+}
+
 //===----------------------------------------------------------------------===//
 // Axes
 //===----------------------------------------------------------------------===//
@@ -170,6 +190,8 @@ Error Trainer::Impl::makeTensors() {
   Expected<std::vector<WorkerPlan>> plans = planRound(0);
   if (!plans)
     return plans.takeError();
+  if (Error error = checkTargets(*plans->front().step))
+    return error;
   std::vector<StoredTensor> tensors;
   auto add = [&](const std::string &prefix, unsigned index, int state,
                  twist_type type, std::vector<int64_t> dims, bool like) {
@@ -244,9 +266,12 @@ Error Trainer::Impl::readModel() {
 
 /// Of the whole it is 1, of subnetworks what was asked for.
 double Trainer::Impl::firstGain(const Parameter &gain, double kappa) const {
-  return kappa == 1 || options.gains.empty()
-             ? 1
-             : options.gains[gainAxis(layout(), gain)];
+  if (kappa == 1)
+    return 1;
+  int64_t axis = gainAxis(layout(), gain);
+  if (!options.spreads.empty())
+    return 1 / (kappa + (1 - kappa) * options.spreads[axis]);
+  return options.gains.empty() ? 1 : options.gains[axis];
 }
 
 /// One per kappa.

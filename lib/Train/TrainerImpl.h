@@ -34,9 +34,9 @@ struct WorkerPlan {
 class Trainer::Impl {
 public:
   Impl(StepCompiler &compiler, const Data &data, Transport &transport,
-       const TrainOptions &options)
-      : compiler(compiler), data(data), transport(transport), options(options) {
-  }
+       const TrainOptions &options, Teacher *teacher)
+      : compiler(compiler), data(data), transport(transport), options(options),
+        teacher(teacher) {}
 
   llvm::Error prepare();
   llvm::Expected<RoundReport> runRound();
@@ -50,6 +50,7 @@ public:
   const Data &data;
   Transport &transport;
   TrainOptions options;
+  Teacher *teacher;
 
   std::optional<Assignment> assignment;
   std::vector<int64_t> dealt; ///< axis of the layout of each dealt one
@@ -67,6 +68,7 @@ private:
   // TrainerImpl.cpp: before the first round
   llvm::Error checkOptions() const;
   llvm::Error checkInputs() const;
+  llvm::Error checkTargets(const CompiledStep &step) const;
   llvm::Error deal();
   llvm::Error makeTensors();
   void makeGradients();

@@ -15,6 +15,9 @@ def main(folder):
     write_tokens(os.path.join(folder, "short.bin"), text[:40])
     write_tokens(os.path.join(folder, "foreign.bin"), text, bytes(range(32)))
     open(os.path.join(folder, "text"), "w").write(text)
+    open(os.path.join(folder, "empty"), "w").close()
+    subprocess.run(["twist", "tokenizer", "--data", os.path.join(folder, "text"), "--vocab", "260", "-o",
+                    os.path.join(folder, "pairs.json")], check=True, stdout=subprocess.DEVNULL)
     config = gpt2.Config(layers=1, dim=16, heads=4, vocab=64, context=16, shapes="zero")
     model = os.path.join(folder, "m.onnx")
     onnx.save(gpt2.build(config), model)

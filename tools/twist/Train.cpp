@@ -15,6 +15,7 @@
 #include "twist/Pipeline/TrainResults.h"
 #include "twist/Train/Evaluate.h"
 #include "twist/Train/RunFolder.h"
+#include "twist/Train/Teacher.h"
 #include "twist/Train/TrainReport.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -80,10 +81,16 @@ private:
   bool isRoot() const { return transport.rank() == 0; }
   llvm::Expected<std::string> modelPath();
   llvm::Error open();
+  llvm::Error openTeachers(const TrainOptions &options);
   llvm::Error loop();
   llvm::Expected<bool> isInterrupted();
   llvm::Error checkpoint();
   std::string plan() const;
+  StringRef measure() const {
+    return !teacher                                           ? "perplexity"
+           : trainer->options().loss.kind == LossKind::Cosine ? "1 - cosine"
+                                                              : "mean square";
+  }
   llvm::Error writeMasks() const;
   void printTraffic(const RoundReport &report) const;
   llvm::Error finish();
@@ -102,9 +109,12 @@ private:
   RunFolder folder;
   std::unique_ptr<StepCompiler> compiler;
   std::optional<Data> data, valid;
+  std::unique_ptr<StepCompiler> teacherCompiler;
+  std::unique_ptr<Teacher> teacher, validTeacher;
   /// By axis: kappa and gain.
   std::vector<std::vector<std::pair<double, double>>> trained;
   std::vector<JudgedModel> judged;
+  int64_t labels = 0; ///< that models were judged by
   std::unique_ptr<Trainer> trainer;
   bool stopped = false;
 };
@@ -150,10 +160,7 @@ llvm::Error Training::open() {
     return opened.takeError();
   data = std::move(*opened);
   if (!arguments.valid.empty()) {
-    DataOptions held = arguments.dataOptions(layout, *options);
-    held.files = {arguments.valid};
-    held.workers = 1;
-    auto other = Data::open(held);
+    auto other = Data::open(arguments.validOptions(layout, *options));
     if (!other)
       return other.takeError();
     if (other->tokenizerHash() != data->tokenizerHash())
@@ -162,7 +169,11 @@ llvm::Error Training::open() {
                                      "the training data");
     valid = std::move(*other);
   }
-  auto trained = Trainer::create(*compiler, *data, transport, *options);
+  if (!arguments.teacher.empty())
+    if (llvm::Error error = openTeachers(*options))
+      return error;
+  auto trained =
+      Trainer::create(*compiler, *data, transport, *options, teacher.get());
   if (!trained)
     return trained.takeError();
   trainer = std::move(*trained);
@@ -178,6 +189,40 @@ llvm::Error Training::open() {
     return llvm::createStringError(arguments.output +
                                    " has no checkpoint to resume from");
   return trainer->resume(newest, arguments.otherMachine);
+}
+
+/// Each process keeps the outputs for its own workers' windows.
+llvm::Error Training::openTeachers(const TrainOptions &options) {
+  if (isRoot())
+    if (llvm::Error error = folder.create(arguments.resume))
+      return error;
+  if (llvm::Error error = transport.barrier())
+    return error;
+  StepCompilerOptions compiling;
+  compiling.kinds = {"none"};
+  compiling.state = arguments.state;
+  compiling.f64 = arguments.f64;
+  auto made = makeStepCompiler(arguments.teacher, compiling);
+  if (!made)
+    return made.takeError();
+  teacherCompiler = std::move(*made);
+  auto open = [&](const Data &of, StringRef name) {
+    return Teacher::create(*teacherCompiler, of, options.loss.output,
+                           arguments.teacher, folder.path(name),
+                           arguments.threads);
+  };
+  auto opened =
+      open(*data, "teacher-" + std::to_string(transport.rank()) + ".outputs");
+  if (!opened)
+    return opened.takeError();
+  teacher = std::move(*opened);
+  if (!valid || !isRoot())
+    return llvm::Error::success();
+  auto judge = open(*valid, "teacher-valid.outputs");
+  if (!judge)
+    return judge.takeError();
+  validTeacher = std::move(*judge);
+  return llvm::Error::success();
 }
 
 std::string Training::plan() const {
@@ -299,15 +344,17 @@ Training::judgeOne(Evaluator &evaluator, StringRef name, const Masks &masks,
   llvm::Expected<Score> score = evaluator.run(parameters, masks, gains);
   if (!score)
     return score.takeError();
-  return JudgedModel{name.str(), kappa, std::exp(score->nats),
+  labels = score->labels;
+  return JudgedModel{name.str(), kappa,
+                     teacher ? score->loss : std::exp(score->loss),
                      score->parameters, score->seconds};
 }
 
 llvm::Error Training::judge(ArrayRef<DrawnTicket> tickets,
                             ArrayRef<AlignedBytes> parameters) {
   Evaluator evaluator(*compiler, *valid, trainer->options().loss,
-                      trainer->options().precision, arguments.validBatches,
-                      arguments.threads);
+                      trainer->options().precision, arguments.threads,
+                      validTeacher.get());
   auto dense = judgeOne(evaluator, "dense", wholeMasks(compiler->layout()),
                         parameters, 1);
   if (!dense)
@@ -323,10 +370,13 @@ llvm::Error Training::judge(ArrayRef<DrawnTicket> tickets,
     if (!model)
       return model.takeError();
     judged.push_back(*model);
-    all[drawn.kappa].push_back(model->perplexity);
+    all[drawn.kappa].push_back(model->value);
   }
-  llvm::outs() << "judged on  " << arguments.valid << "\n"
-               << llvm::format("dense        %10.4f\n", dense->perplexity);
+  llvm::outs() << "judged by  " << measure() << "\n" << valid->protocol();
+  if (!teacher)
+    llvm::outs() << llvm::format("tokens     %lld told, one each\n",
+                                 (long long)labels);
+  llvm::outs() << llvm::format("dense        %10.4f\n", dense->value);
   for (const auto &[kappa, values] : all) {
     Spread spread = spreadOf(values);
     llvm::outs() << llvm::format(
@@ -340,8 +390,11 @@ llvm::Error Training::judge(ArrayRef<DrawnTicket> tickets,
                                       {"kappa", model.kappa},
                                       {"parameters", model.parameters},
                                       {"seconds", model.seconds},
-                                      {"perplexity", model.perplexity}});
+                                      {measure(), model.value}});
   llvm::json::Object file{{"data", arguments.valid},
+                          {"protocol", valid->protocol()},
+                          {"measure", measure()},
+                          {"labels", labels},
                           {"models", std::move(rows)}};
   return writeText(
       folder.path("tickets.json"),
@@ -441,7 +494,7 @@ llvm::Error Training::finish() {
   if (!metrics)
     return metrics.takeError();
   return writeText(folder.path("report.html"),
-                   trainingReport(plan(), *metrics, judged));
+                   trainingReport(plan(), *metrics, judged, measure()));
 }
 
 /// Kept groups by round, axis and worker, so that others can draw the same.

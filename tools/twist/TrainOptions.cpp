@@ -10,6 +10,9 @@
 #include "Context.h"
 #include "Measure.h"
 
+#include "twist/Prune/Correction.h"
+
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Threading.h"
 
@@ -41,21 +44,35 @@ struct Flags {
   Opt<int64_t> validBatches{"valid-batches", cl::init(0), cl::cat(category),
                             cl::desc("Batches of it at most; 0: all")};
   Opt<std::string> objective{"objective", cl::init("next"),
-                             cl::value_desc("next|masked"), cl::cat(category),
-                             cl::desc("Tell the next token, or masked ones")};
+                             cl::value_desc("next|masked|distil"),
+                             cl::cat(category),
+                             cl::desc("Tell the next token, or masked ones, or "
+                                      "do as --teacher does")};
   Opt<int64_t> maskToken{"mask-token", cl::init(-1), cl::value_desc("ID"),
                          cl::desc("The token that stands for masked ones"),
                          cl::cat(category)};
+  Opt<std::string> teacher{
+      "teacher", cl::value_desc("MODEL.onnx"), cl::cat(category),
+      cl::desc("Whose outputs the model learns; computed once a window, kept "
+               "in RUN")};
+  Opt<std::string> distance{"distance", cl::init("cosine"),
+                            cl::value_desc("cosine|mse"), cl::cat(category),
+                            cl::desc("Between vectors of the outputs "
+                                     "(default cosine)")};
+  Opt<std::string> compared{"output", cl::value_desc("NAME"), cl::cat(category),
+                            cl::desc("The output that is compared (default: "
+                                     "the logits, or the first of floats)")};
   Opt<double> smoothing{"label-smoothing", cl::init(0), cl::cat(category),
                         cl::desc("In [0, 1) (default 0)")};
 
-  Opt<std::string> mode{"mode", cl::init("twist"),
-                        cl::value_desc("twist|subnet|fixed|dense|parallel"),
-                        cl::desc("The method, or a baseline: one worker with a "
-                                 "new mask each round, one mask for all rounds "
-                                 "(--ticket), the whole model, the whole model with "
-                                 "gradients averaged at every step"),
-                        cl::cat(category)};
+  Opt<std::string> mode{
+      "mode", cl::init("twist"),
+      cl::value_desc("twist|subnet|fixed|dense|parallel"),
+      cl::desc("The method, or a baseline: one worker with a "
+               "new mask each round, one mask for all rounds "
+               "(--ticket), the whole model, the whole model with "
+               "gradients averaged at every step"),
+      cl::cat(category)};
   Opt<std::string> ticket{"ticket", cl::value_desc("T.json"),
                           cl::desc("The mask of --mode fixed"),
                           cl::cat(category)};
@@ -143,13 +160,17 @@ struct Flags {
   Opt<double> outerMomentum{"outer-momentum", cl::init(0.9), cl::cat(category),
                             cl::desc("Of nesterov (default 0.9)")};
   Opt<std::string> gain{"gain", cl::init("none"),
-                        cl::value_desc("none|learned|NUMBER"),
+                        cl::value_desc("none|learned|s*|NUMBER"),
                         cl::desc("What scales a subnetwork's layers: nothing, "
                                  "a learned number per layer, kind and kappa, "
-                                 "or this number"),
+                                 "the least squares one, or this number"),
                         cl::cat(category)};
-  Opt<double> gainStart{"gain-start", cl::init(1), cl::cat(category),
-                        cl::desc("Where learned gains start (default 1)")};
+  Opt<std::string> gainStart{"gain-start", cl::init("1"), cl::cat(category),
+                             cl::value_desc("NUMBER|s*"),
+                             cl::desc("Where learned gains start (default 1)")};
+  Opt<std::string> calibration{
+      "calibration", cl::value_desc("CAL"), cl::cat(category),
+      cl::desc("What twist calibrate measured on the model; s* needs it")};
   cl::list<std::string> train{"train", cl::CommaSeparated,
                               cl::value_desc("PATTERN"), cl::cat(category),
                               cl::desc("Train these weights too")};
@@ -204,6 +225,27 @@ static Error refuse(StringRef option, StringRef value, StringRef known) {
                            "'");
 }
 
+static Error interpretObjective(const Flags &flags, TrainArguments &a) {
+  auto objective = StringSwitch<std::optional<Objective>>(flags.objective)
+                       .Case("next", Objective::NextToken)
+                       .Case("masked", Objective::MaskedToken)
+                       .Case("distil", Objective::Outputs)
+                       .Default(std::nullopt);
+  if (!objective)
+    return refuse("objective", flags.objective, "next, masked or distil");
+  a.feed.objective = *objective;
+  if ((*objective == Objective::Outputs) == flags.teacher.empty())
+    return createStringError("--teacher and --objective distil need each "
+                             "other");
+  if (flags.distance != "cosine" && flags.distance != "mse")
+    return refuse("distance", flags.distance, "cosine or mse");
+  if (*objective == Objective::Outputs)
+    a.options.loss.kind =
+        flags.distance == "mse" ? LossKind::MeanSquare : LossKind::Cosine;
+  a.options.loss.output = flags.compared;
+  return Error::success();
+}
+
 /// All but numbers and flags: what is spelt out.
 static Error interpret(const Flags &flags, TrainArguments &a) {
   Expected<Mode> mode = parseMode(flags.mode);
@@ -235,10 +277,8 @@ static Error interpret(const Flags &flags, TrainArguments &a) {
   if (flags.outer != "mean" && flags.outer != "nesterov")
     return refuse("outer", flags.outer, "mean or nesterov");
   a.options.outer.nesterov = flags.outer == "nesterov";
-  if (flags.objective != "next" && flags.objective != "masked")
-    return refuse("objective", flags.objective, "next or masked");
-  a.feed.objective =
-      flags.objective == "next" ? Objective::NextToken : Objective::MaskedToken;
+  if (Error error = interpretObjective(flags, a))
+    return error;
   if (flags.precision != "f32" && flags.precision != "bf16" &&
       flags.precision != "f64")
     return refuse("precision", flags.precision, "f32, bf16 or f64");
@@ -248,9 +288,15 @@ static Error interpret(const Flags &flags, TrainArguments &a) {
   if (flags.transport != "local" && flags.transport != "mpi")
     return refuse("transport", flags.transport, "local or mpi");
   double number;
-  if (flags.gain != "none" && flags.gain != "learned" &&
+  if (flags.gain != "none" && flags.gain != "learned" && flags.gain != "s*" &&
       StringRef(flags.gain).getAsDouble(number))
-    return refuse("gain", flags.gain, "none, learned or a number");
+    return refuse("gain", flags.gain, "none, learned, s* or a number");
+  if (flags.gainStart != "s*" && StringRef(flags.gainStart).getAsDouble(number))
+    return refuse("gain-start", flags.gainStart, "a number or s*");
+  bool needsMoments = flags.gain == "s*" ||
+                      (flags.gain == "learned" && flags.gainStart == "s*");
+  if (needsMoments == flags.calibration.empty())
+    return createStringError("--calibration and gains of s* need each other");
   if ((a.options.mode == Mode::Fixed) == flags.ticket.empty())
     return createStringError("--ticket and --mode fixed need each other");
   return Error::success();
@@ -276,6 +322,8 @@ bool TrainArguments::parse(int argc, char **argv) {
   transport = f.transport;
   gain = f.gain;
   gainStart = f.gainStart;
+  calibration = f.calibration;
+  teacher = f.teacher;
   tickets = std::max<int64_t>(f.tickets, 0);
   threads = f.threads;
   checkpointEvery = std::max<int64_t>(f.checkpointEvery, 1);
@@ -348,14 +396,46 @@ StepCompilerOptions TrainArguments::compilerOptions() const {
   return compiler;
 }
 
+/// V / A of each axis, summed over the sites behind its gates.
+Expected<std::vector<double>>
+TrainArguments::spreadsOf(const ModelLayout &layout) const {
+  auto measured = prune::Calibration::read(calibration);
+  if (!measured)
+    return measured.takeError();
+  if (measured->structureSHA256 != layout.structureSHA256)
+    return createStringError(calibration + ": is of another model");
+  if (!measured->isComplete())
+    return createStringError(calibration + ": is not finished");
+  std::vector<double> spreads;
+  for (const Axis &axis : layout.axes) {
+    bool isFine = axis.kind == "ffn" || axis.kind == "channel";
+    prune::UnitMoments moments;
+    for (const prune::Site &site : measured->sites)
+      for (const prune::SiteAxis &at : site.axes)
+        if (at.name == axis.name && axis.units > 1)
+          moments += prune::unitMoments(site, at, isFine ? options.group : 1);
+    if (!(moments.whole > 0) || !(moments.spread > 0))
+      return createStringError(calibration + ": tells nothing of axis '" +
+                               axis.name + "'");
+    spreads.push_back(moments.spread / moments.whole);
+  }
+  return spreads;
+}
+
 Expected<TrainOptions>
 TrainArguments::trainOptions(const ModelLayout &layout) const {
   TrainOptions result = options;
-  double number = gainStart;
-  if (gain != "none" && gain != "learned")
-    (void)StringRef(gain).getAsDouble(number);
-  if (gain != "none")
+  double number;
+  if (!calibration.empty()) {
+    auto spreads = spreadsOf(layout);
+    if (!spreads)
+      return spreads.takeError();
+    result.spreads = std::move(*spreads);
+  } else if (gain != "none") {
+    StringRef start = gain == "learned" ? gainStart : gain;
+    (void)start.getAsDouble(number);
     result.gains.assign(layout.axes.size(), number);
+  }
   if (ticket.empty())
     return result;
   ToolContext context;
@@ -374,9 +454,19 @@ DataOptions TrainArguments::dataOptions(const ModelLayout &layout,
   DataOptions result = feed;
   result.files = data;
   result.tokenizer = tokenizer;
-  result.vocabulary = layout.vocabulary;
+  result.vocabulary = layout.tokens();
   result.workers = o.assignment.workers;
   result.seed = o.assignment.seed;
+  return result;
+}
+
+DataOptions TrainArguments::validOptions(const ModelLayout &layout,
+                                         const TrainOptions &o) const {
+  DataOptions result = dataOptions(layout, o);
+  result.files = {valid};
+  result.workers = 1;
+  result.inOrder = true;
+  result.limit = validBatches * result.batch;
   return result;
 }
 

@@ -79,6 +79,34 @@ TEST_F(DataTest, AnEpochHasEachWindowOnce) {
   }
 }
 
+/// To judge by: what `twist eval` tells, whatever the batch.
+TEST_F(DataTest, InOrderEachTokenIsToldOnce) {
+  options.inOrder = true;
+  options.workers = 1;
+  options.batch = 3;
+  options.files = {write("even", text(200))};
+  Data data = open();
+  ASSERT_EQ(data.windows(), 25);
+  ASSERT_EQ(data.batches(), 9);
+  std::vector<int64_t> ids(24), labels(24), told;
+  for (int64_t batch = 0; batch < data.batches(); ++batch) {
+    llvm::cantFail(data.batch(0, batch, ids, labels));
+    for (size_t i = 0; i < ids.size(); ++i)
+      if (labels[i] != Data::kIgnored) {
+        EXPECT_EQ(labels[i], ids[i] + 1);
+        told.push_back(labels[i]);
+      }
+  }
+  ASSERT_EQ(told.size(), 199u);
+  for (size_t i = 0; i < told.size(); ++i)
+    EXPECT_EQ(told[i], int64_t(i) + 1);
+  EXPECT_NE(data.protocol().find("windows    25 of 8 tokens, not overlapping, "
+                                 "the rest dropped; the data hold 200 tokens"),
+            std::string::npos);
+  options.limit = 4;
+  EXPECT_EQ(open().windows(), 4);
+}
+
 TEST_F(DataTest, BatchesFollowFromSeedWorkerAndStep) {
   Data data = open(), again = open();
   std::vector<int64_t> a(16), b(16), labels(16);

@@ -242,7 +242,9 @@ TEST_F(TrainerTest, EvaluatesSlices) {
   options.fixed = {{1, 2, 5}};
   options.assignment.workers = 1;
   options.rounds = options.localSteps = 1;
+  dataOptions.limit = options.batch; // the same windows here and there
   train();
+  dataOptions.inOrder = true;
   Data data = openData();
   std::unique_ptr<StepCompiler> compiler = makeTestCompiler(model);
   std::vector<AlignedBytes> parameters;
@@ -252,16 +254,35 @@ TEST_F(TrainerTest, EvaluatesSlices) {
         compiler->readParameter(unsigned(i), parameters.back().data()));
   }
   Evaluator evaluator(*compiler, data, options.loss, options.precision,
-                      /*batches=*/1, /*threads=*/1);
+                      /*threads=*/1);
   Score score = llvm::cantFail(evaluator.run(parameters, options.fixed));
-  EXPECT_DOUBLE_EQ(score.nats, losses[0]);
-  EXPECT_EQ(score.tokens, options.batch * options.context);
+  EXPECT_NEAR(score.loss, losses[0], 1e-12);
+  EXPECT_EQ(score.labels, options.batch * options.context);
   EXPECT_EQ(score.parameters, 256 * 6 + 3 * (6 + 1 + 256));
   Spread spread = spreadOf({1, 2, 6});
   EXPECT_DOUBLE_EQ(spread.mean, 3);
   EXPECT_DOUBLE_EQ(spread.deviation, std::sqrt(7.0));
   EXPECT_EQ(spread.least, 1);
   EXPECT_EQ(spread.most, 6);
+}
+
+TEST_F(TrainerTest, NothingToJudgeBy) {
+  dataOptions.objective = Objective::MaskedToken;
+  dataOptions.maskToken = 1;
+  dataOptions.maskShare = 1e-12;
+  dataOptions.inOrder = true;
+  options.assignment.workers = 1;
+  Data data = openData();
+  std::unique_ptr<StepCompiler> compiler = makeTestCompiler(model);
+  std::vector<AlignedBytes> parameters;
+  for (const Parameter &parameter : compiler->layout().parameters)
+    parameters.emplace_back(parameter.size() * sizeof(float));
+  Evaluator evaluator(*compiler, data, options.loss, options.precision,
+                      /*threads=*/1);
+  auto score = evaluator.run(parameters, wholeMasks(compiler->layout()));
+  ASSERT_FALSE(bool(score));
+  EXPECT_EQ(llvm::toString(score.takeError()),
+            "the data have no label to judge by");
 }
 
 TEST_F(TrainerTest, ResumedIsUninterrupted) {

@@ -25,6 +25,26 @@ llvm::StringRef correctionName(CorrectionKind kind);
 /// Whether it takes the Gram matrix; bias takes the mean alone.
 bool needsProducts(CorrectionKind kind);
 
+/// What the sum over an axis's units at a site is like, F = Σ_u f_u, with f_u
+/// the part of the site's result that k units (or groups of them) make:
+///   A = E|F|²,   V = k/(k-1) (Σ_u E|f_u|² - A/k)
+struct UnitMoments {
+  double whole = 0, spread = 0; ///< A, V
+  UnitMoments &operator+=(const UnitMoments &other) {
+    whole += other.whole;
+    spread += other.spread;
+    return *this;
+  }
+  /// The scale that makes up best, in the mean over subsets, for keeping the
+  /// part `kappa` of the units: A / (kappa A + (1 - kappa) V).
+  double gain(double kappa) const {
+    return whole / (kappa * whole + (1 - kappa) * spread);
+  }
+};
+/// Of a site with products. `group`: units that are kept together.
+UnitMoments unitMoments(const Site &site, const SiteAxis &axis,
+                        int64_t group = 1);
+
 /// What a site's consumer computes in place of W: rows of removed features are
 /// as they were. `bias` is added to its result.
 struct CorrectedSite {
@@ -56,9 +76,11 @@ struct StoredTensor {
   uint64_t offset = 0, bytes = 0; ///< from the file's start
 };
 /// The tensors by name. Errors: no such file, not safetensors, another SHA-256
-/// than `sha256` (empty: any).
+/// than `sha256` (empty: any). `value`: what the metadata say of `key`; "":
+/// nothing.
 llvm::Expected<llvm::StringMap<StoredTensor>>
-readSafetensors(llvm::StringRef path, llvm::StringRef sha256);
+readSafetensors(llvm::StringRef path, llvm::StringRef sha256,
+                llvm::StringRef key = "", std::string *value = nullptr);
 
 } // namespace twist::prune
 

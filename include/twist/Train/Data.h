@@ -20,8 +20,9 @@
 namespace twist::train {
 
 enum class Objective {
-  NextToken,  ///< the label of a token is the one behind it
-  MaskedToken ///< labels are what was there before tokens were masked
+  NextToken,   ///< the label of a token is the one behind it
+  MaskedToken, ///< labels are what was there before tokens were masked
+  Outputs      ///< no labels: the loss compares with a teacher's outputs
 };
 
 struct DataOptions {
@@ -36,6 +37,11 @@ struct DataOptions {
   double maskShare = 0.15;
   int64_t maskToken = -1;
   int64_t context = 128, batch = 1, workers = 1;
+  /// To judge by: windows in the order of the file, as `twist eval` takes them
+  /// (text::WindowProtocol), for one worker. Where data end, labels and rows
+  /// that are not there do not count.
+  bool inOrder = false;
+  int64_t limit = 0; ///< windows at most; 0: all
   /// Tokens are below this: the model's vocabulary.
   int64_t vocabulary = 0;
   uint64_t seed = 0;
@@ -54,6 +60,12 @@ public:
   const DataOptions &options() const { return options_; }
   uint64_t tokens() const { return tokenCount; }
   int64_t windows() const { return int64_t(windowStarts.size()); }
+  /// Of one worker; the last one's rows may not all be there (then its labels
+  /// do not count; without labels all batches are whole).
+  int64_t batches() const {
+    bool isWhole = options_.objective == Objective::Outputs;
+    return (windows() + (isWhole ? 0 : options_.batch - 1)) / options_.batch;
+  }
   /// How often a worker has been through its windows after so many steps.
   double epochs(int64_t steps) const;
   llvm::StringRef tokenizerHash() const { return tokenizer; }
@@ -67,6 +79,9 @@ public:
   llvm::Error batch(int64_t worker, int64_t step,
                     llvm::MutableArrayRef<int64_t> ids,
                     llvm::MutableArrayRef<int64_t> labels) const;
+
+  /// Which window a row of a batch is.
+  int64_t window(int64_t worker, int64_t step, int64_t row) const;
 
 private:
   Data() = default;
@@ -90,6 +105,7 @@ private:
   DataOptions options_;
   std::vector<Source> sources;
   std::string tokenizer; ///< its hash
+  std::string tokenizerName;
   uint64_t tokenCount = 0;
   /// Source and first token of each window.
   std::vector<std::pair<uint32_t, uint64_t>> windowStarts;

@@ -17,21 +17,25 @@
 
 namespace twist::train {
 
-/// Mean loss over so many tokens.
+class Teacher;
+
+/// Mean loss over so many labels.
 struct Score {
-  double nats = 0;
-  int64_t tokens = 0;
+  double loss = 0;
+  int64_t labels = 0;
   double seconds = 0; ///< of a batch: the least
   int64_t parameters = 0;
 };
 
 class Evaluator {
 public:
-  /// `data` is of one worker. `batches`: at most so many, 0: all.
+  /// `data` is in order. Labels are told as `loss` says, but not smoothed.
   Evaluator(StepCompiler &compiler, const Data &data, const LossOptions &loss,
-            StepPrecision precision, int64_t batches, int threads)
+            StepPrecision precision, int threads, Teacher *teacher = nullptr)
       : compiler(compiler), data(data), loss(loss), precision(precision),
-        batches(batches), threads(threads) {}
+        threads(threads), teacher(teacher) {
+    this->loss.labelSmoothing = 0;
+  }
 
   /// The subnetwork that `masks` keep of the dense parameters (one buffer per
   /// layout parameter); `gains` by axis, if the layout has gains, empty: as the
@@ -45,8 +49,8 @@ private:
   const Data &data;
   LossOptions loss;
   StepPrecision precision;
-  int64_t batches;
   int threads;
+  Teacher *teacher;
   std::map<const CompiledStep *, std::unique_ptr<StepSession>> sessions;
 };
 

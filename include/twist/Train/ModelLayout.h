@@ -106,6 +106,9 @@ struct ModelLayout {
   /// Index of the logits [batch, sequence, vocabulary] in `outputs`; -1: none.
   int logits = -1;
   int64_t vocabulary = 0; ///< size of the logits' last dimension
+  /// Token ids are below this: the vocabulary, or the rows of the largest table
+  /// of a model without logits.
+  int64_t tokens() const;
   /// Positions the model can tell apart (rows of its position table); 0: any.
   int64_t context = 0;
   std::string batchSymbol, sequenceSymbol;

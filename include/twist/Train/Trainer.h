@@ -24,11 +24,13 @@
 
 namespace twist::train {
 
+class Teacher;
+
 enum class Mode {
   Twist, ///< subnetworks of all workers together cover the model
   /// Baselines.
-  Subnet, ///< one worker, a new mask each round; the rest stays as it is
-  Fixed,  ///< one given mask in all rounds and workers
+  Subnet,  ///< one worker, a new mask each round; the rest stays as it is
+  Fixed,   ///< one given mask in all rounds and workers
   Dense,   ///< the whole model in every worker
   Parallel ///< the same, gradients averaged at every step
 };
@@ -58,6 +60,9 @@ struct TrainOptions {
   /// The start of gains below kappa 1, or their value where they are frozen;
   /// empty: 1.
   std::vector<double> gains; ///< by axis of the layout
+  /// In their place: V / A of each axis (prune::UnitMoments), so that a gain is
+  /// the least squares one of its kappa, 1 / (kappa + (1 - kappa) V / A).
+  std::vector<double> spreads;
   /// How the work is spread; without influence on results.
   int64_t concurrent = 1; ///< workers of a process at a time
   int threads = 1;        ///< of each of them
@@ -78,12 +83,13 @@ struct RoundReport {
 
 class Trainer {
 public:
-  /// `data` and `compiler` outlive it. Refuses, before any work: options out of
+  /// `data`, `compiler` and `teacher` (for losses that compare with another
+  /// model's outputs) outlive it. Refuses, before any work: options out of
   /// range, axes that could not be covered, models whose inputs are no tokens,
   /// contexts the model can't take, more processes than workers.
   static llvm::Expected<std::unique_ptr<Trainer>>
   create(StepCompiler &compiler, const Data &data, Transport &transport,
-         const TrainOptions &options);
+         const TrainOptions &options, Teacher *teacher = nullptr);
   ~Trainer();
 
   const TrainOptions &options() const;
