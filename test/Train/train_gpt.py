@@ -4,10 +4,14 @@
     train_gpt.py gains FOLDER        learned gains, folded into dense model and slices, which onnxruntime judges again
     train_gpt.py identities FOLDER   bytes of dense.onnx: dense, local SGD, threads, kill and resume
     train_gpt.py mpi FOLDER          bytes of dense.onnx: one process, two, three; kill and resume
+    train_gpt.py spread FOLDER       bytes of dense.onnx: one to four processes, of one to four threads a worker
+    train_gpt.py trouble FOLDER      training that diverges, alone and in one of two processes; a disk that is full
+    train_gpt.py kills FOLDER        twenty kills, and twenty under MPI
 """
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import struct
@@ -19,6 +23,7 @@ import numpy as np
 
 MODEL = "gpt2:layers={},dim=32,heads=4,vocab=64,context=32,ffn=64"
 LAYERS = 2  # one where only bytes are compared: programs are compiled in half the time
+MPI = shutil.which("mpirun") is not None
 SIZES = ["--context", "32", "--batch", "2", "--local-steps", "3", "--group", "16", "--learning-rate", "3e-3", "--quiet"]
 
 
@@ -223,6 +228,53 @@ def mpi(folder):
     print("one process = three = two, one of them killed, and resumed")
 
 
+def spread(folder):
+    write_tokens(os.path.join(folder, "ids.bin"), corpus())
+    short = ["--rounds", 2, "--tickets", 0]
+    train(folder, "one", *short, "--at-once", 1)
+    wanted = last_state(folder, "one")
+    for processes in (1, 2, 3, 4):
+        for threads in (1, 2, 3, 4):
+            more = ["--transport", "mpi"] if processes > 1 else ["--at-once", 2]
+            train(folder, "many", *short, *more, "--threads", threads, processes=processes)
+            assert last_state(folder, "many") == wanted, (processes, threads)
+    print("one process of one thread = four of four, and all between")
+
+
+def trouble(folder):
+    write_tokens(os.path.join(folder, "ids.bin"), corpus())
+    target = os.path.join(folder, "lost")
+    words = ["--rounds", 30, "--tickets", 0, "--checkpoint-every", 1, "--clip", 0, "--optimiser", "sgd", "--schedule", "constant",
+             "--warmup", 60, "--learning-rate", 30]
+    for processes in (1, 2) if MPI else (1, ):
+        shutil.rmtree(target, ignore_errors=True)
+        more = ["--transport", "mpi"] if processes > 1 else []
+        done = subprocess.run(command(folder, "lost", *words, *more, processes=processes), capture_output=True, text=True)
+        said = next(line for line in done.stderr.splitlines() if "error: round" in line)
+        print(f"{processes}: {said}")
+        assert done.returncode != 0 and "worker" in said and "step" in said and "finite" in said, done.stderr
+        lost = int(said.split("round ")[1].split(",")[0])
+        assert lost > 0 and checkpoints(target)[-1] == f"round-{lost:06}.safetensors", (lost, checkpoints(target))
+
+    whole = ["--rounds", 40, "--tickets", 0]
+    train(folder, "whole", *whole)
+    target = os.path.join(folder, "full")
+    shutil.rmtree(target, ignore_errors=True)
+    words = command(folder, "full", *whole, "--checkpoint-every", 1)
+    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not checkpoints(target) and child.poll() is None:
+        time.sleep(0.002)
+    resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (20000, 20000))
+    said = child.communicate()[1]
+    kept = checkpoints(target)
+    assert child.returncode == 1 and "cannot be written: File too large" in said, said
+    assert kept and all(name.startswith("round-") for name in os.listdir(os.path.join(target, "checkpoints")))
+    assert sorted(os.listdir(os.path.join(target, "checkpoints"))) == kept, "a temporary file is left"
+    subprocess.run([*words, "--resume"], check=True, stdout=subprocess.DEVNULL)
+    assert last_state(folder, "full") == last_state(folder, "whole")
+    print("a full disk costs nothing but the round")
+
+
 def kills(folder):
     write_tokens(os.path.join(folder, "ids.bin"), corpus())
     options = ["--rounds", 24, "--tickets", 0]
@@ -235,4 +287,5 @@ def kills(folder):
 
 if __name__ == "__main__":
     LAYERS = 2 if sys.argv[1] in ("results", "gains") else 1
-    {"results": results, "gains": gains, "identities": identities, "mpi": mpi, "kills": kills}[sys.argv[1]](sys.argv[2])
+    {"results": results, "gains": gains, "identities": identities, "mpi": mpi, "spread": spread, "trouble": trouble,
+     "kills": kills}[sys.argv[1]](sys.argv[2])
