@@ -1,12 +1,15 @@
 """First evidence for TwIST: tickets of a GPT of 5.8 M parameters beside dense training, dropout of subnetworks, and cuts.
 
-    benchmarks/twist-quality/run [--folder build/twist-quality] [--only "ARM;…"] [--tokens 1.0]
+    benchmarks/twist-quality/run [--folder build/twist-quality] [--smoke]
 
-Resumable: each arm is a `twist train` that goes on from its last checkpoint; what is finished is not run again. --tokens
-scales the budgets of all arms (1.0: 20 M to pretrain, 6.1 M an arm), to try it out. Prints a table and writes FOLDER/results.json.
+One command, resumable: a training that was cut off goes on from its last checkpoint, what is finished is not run again.
+Prints a table and the protocol of its numbers, writes FOLDER/results.json and FOLDER/table.md. --smoke tries all of it on a
+model of two layers, a little text and a few rounds, in minutes: its numbers mean nothing.
 
 Model: 6 layers, dim 256, 8 heads, FFN 1024 in 16 groups of 64, first and last layer whole, context 256, BPE 4096, tied.
-Choices (learning rates) are made on the first half of books-valid; the table is WikiText-2's validation text and the second half.
+Arms fork from one pretrained model with its moments, see the same tokens, and their rate falls to zero. What is chosen
+(rates, policies) is chosen on the first half of books-valid; reported are the second half and WikiText-2's validation text.
+Tickets are judged on the first windows of a text, whole models and the table's last columns on all of it.
 """
 import argparse
 import json
@@ -19,20 +22,35 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TWIST = os.path.join(ROOT, "build", "bin", "twist")
 DATA = os.environ.get("TWIST_DATA", os.path.join(os.path.dirname(ROOT), "shared", "data"))
-MODEL = "gpt2:layers=6,dim=256,heads=8,vocab=4096,context=256,ffn=1024"
-SIZES = ["--context", 256, "--local-steps", 15, "--batch", 4, "--clip", 1, "--weight-decay", 0.01]
-CUTS = ["--group", 64, "--pin-layers", "1,1"]
-# Arms fork from the pretrained model with its moments; the rate falls to zero in all of them.
+TEXTS = ("report-books", "report-wiki")
+
+
+class Sizes:
+    """The pilot's, or --smoke's."""
+
+    def __init__(self, smoke):
+        self.model = "gpt2:layers=4,dim=32,heads=4,vocab=512,context=32,ffn=64" if smoke else \
+            "gpt2:layers=6,dim=256,heads=8,vocab=4096,context=256,ffn=1024"
+        self.vocab, self.context, self.group = (512, 32, 16) if smoke else (4096, 256, 64)
+        self.text = 300_000 if smoke else None  # letters of each
+        self.pretrain, self.rounds = (4, 4) if smoke else (round(20e6 / (15 * 16 * 256)), 100)
+        self.anneal = "0:0.875,1:0.75,2:0.5" if smoke else "0:0.875,15:0.75,40:0.5"
+        self.tickets, self.windows = (3, 16) if smoke else (32, 256)
+        self.rates = [1e-3] if smoke else [3e-4, 1e-3]
+
+
+# Arm: options, factor of rounds (one worker in place of four).
 ARMS = {
-    "dense": ["--mode", "dense"],
-    "dense, workers' batch": ["--mode", "dense", "--workers", 1, "--rounds-factor", 4],
-    "TwIST, as the paper": ["--kappa", 0.5, "--optimiser-state", "reset"],
-    "TwIST, carry": ["--kappa", 0.5],
-    "TwIST, carry + gain": ["--kappa", 0.5, "--gain", "learned", "--gain-start", 0.9],
-    "TwIST, carry + gain, annealed": ["--anneal", "0:0.875,15:0.75,40:0.5", "--gain", "learned", "--gain-start", 0.9],
-    "subnetwork dropout": ["--mode", "subnet", "--workers", 1, "--kappa", 0.5, "--rounds-factor", 4],
+    "dense": (["--mode", "dense"], 1),
+    "dense, dropout 0.1": (["--mode", "dense", "--dropout", 0.1], 1),
+    "dense, the workers' batch": (["--mode", "dense", "--workers", 1], 4),
+    "TwIST, as the paper": (["--kappa", 0.5, "--optimiser-state", "reset"], 1),
+    "TwIST, carry": (["--kappa", 0.5], 1),
+    "TwIST, carry + gain": (["--kappa", 0.5, "--gain", "learned", "--gain-start", "s*"], 1),
+    "TwIST, carry + gain, annealed": (["--anneal", None, "--gain", "learned", "--gain-start", "s*"], 1),
+    "subnetwork dropout": (["--mode", "subnet", "--workers", 1, "--kappa", 0.5], 4),
 }
-RATES = [3e-4, 1e-3]
+DENSE = [name for name in ARMS if name.startswith("dense")]
 
 
 def twist(*arguments, quiet=False):
@@ -47,8 +65,8 @@ def twist(*arguments, quiet=False):
 
 
 class Study:
-    def __init__(self, folder, scale):
-        self.folder, self.scale = folder, scale
+    def __init__(self, folder, sizes):
+        self.folder, self.sizes = folder, sizes
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, "results.json")
         self.results = json.load(open(path)) if os.path.exists(path) else {}
@@ -56,10 +74,14 @@ class Study:
     def path(self, *names):
         return os.path.join(self.folder, *names)
 
-    def save(self):
-        with open(self.path("results.json.tmp"), "w") as file:
-            json.dump(self.results, file, indent=1)
-        os.replace(self.path("results.json.tmp"), self.path("results.json"))
+    def once(self, name, make):
+        """The result of that name, made once."""
+        if name not in self.results:
+            self.results[name] = make()
+            with open(self.path("results.json.tmp"), "w") as file:
+                json.dump(self.results, file, indent=1)
+            os.replace(self.path("results.json.tmp"), self.path("results.json"))
+        return self.results[name]
 
     # -- data
     def texts(self):
@@ -73,134 +95,213 @@ class Study:
                 "choose": valid[:half], "report-books": valid[half:], "report-wiki": read("wikitext-2-valid.txt")}
 
     def prepare(self):
-        if os.path.exists(self.path("report-wiki.bin")):
+        if os.path.exists(self.path("prepared")):
             return
         for name, text in self.texts().items():
             with open(self.path(name + ".txt"), "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-        twist("tokenizer", "--data", self.path("books.txt"), "--data", self.path("wiki.txt"), "--vocab", 4096, "-o",
+                file.write(text[:self.sizes.text])
+        twist("tokenizer", "--data", self.path("books.txt"), "--data", self.path("wiki.txt"), "--vocab", self.sizes.vocab, "-o",
               self.path("tokenizer.json"))
-        for name in ("books", "wiki", "choose", "report-books", "report-wiki"):
+        for name in ("books", "wiki", "choose", *TEXTS):
             twist("tokenize", "--tokenizer", self.path("tokenizer.json"), "--data", self.path(name + ".txt"), "-o",
                   self.path(name + ".bin"))
+        open(self.path("prepared"), "w").close()
+
+    def windows(self):
+        return ["--context", self.sizes.context, "--batch", 4]
+
+    def cuts(self):
+        return ["--group", self.sizes.group, "--pin-layers", "1,1"]
 
     # -- training
-    def train(self, name, model, rounds, options):
-        run = self.path(name)
-        if os.path.exists(os.path.join(run, "report.html")):
-            return run
-        resume = ["--resume"] if os.path.isdir(os.path.join(run, "checkpoints")) and \
-            os.listdir(os.path.join(run, "checkpoints")) else []
-        twist("train", model, "--data", self.path("books.bin"), "--data", self.path("wiki.bin"), *SIZES, *CUTS,
-              "--rounds", rounds, *options, "--valid", self.path("choose.bin"), *resume, "-o", run)
+    def train(self, run, model, options):
+        """A training, gone on with where it was cut off; its folder."""
+        arguments = [model, "--data", self.path("books.bin"), "--data", self.path("wiki.bin"), "--context", self.sizes.context,
+                     *self.cuts(), "--local-steps", 15, "--clip", 1, "--weight-decay", 0.01, *options, "-o", run]
+        with_checkpoints = os.path.isdir(os.path.join(run, "checkpoints")) and os.listdir(os.path.join(run, "checkpoints"))
+        twist("train", *arguments, *(["--resume"] if with_checkpoints else []))
         return run
+
+    def seconds(self, run):
+        rounds = [json.loads(line) for line in open(os.path.join(run, "metrics.jsonl"))]
+        return {"seconds": sum(r["seconds"] for r in rounds), "tokens": sum(r["tokens"] for r in rounds)}
 
     def pretrain(self):
-        rounds = max(round(20e6 * self.scale / (15 * 16 * 256)), 1)
-        return self.train("pretrained", MODEL, rounds,
-                          ["--mode", "dense", "--workers", 1, "--batch", 16, "--learning-rate", 1e-3, "--warmup", 100,
-                           "--schedule", "constant", "--tickets", 0])
-
-    def arm(self, name, rate, pretrained):
-        options, factor = list(ARMS[name]), 1
-        if "--rounds-factor" in options:
-            at = options.index("--rounds-factor")
-            factor = options[at + 1]
-            del options[at:at + 2]
-        rounds = max(round(100 * self.scale), 2) * factor
-        folder = name.replace(" ", "-").replace(",", "").replace("'", "") + f"-{rate:g}"
-        checkpoint = max(os.listdir(os.path.join(pretrained, "checkpoints")))
-        run = self.train(folder, os.path.join(pretrained, "dense.onnx"), rounds,
-                         ["--learning-rate", rate, "--schedule", "linear", "--tickets", 32, "--start-from",
-                          os.path.join(pretrained, "checkpoints", checkpoint), *options])
+        run = self.path("pretrained")
+        self.once("pretrained", lambda: self.seconds(self.train(
+            run, self.sizes.model, ["--rounds", self.sizes.pretrain, "--mode", "dense", "--workers", 1, "--batch", 16,
+                                    "--learning-rate", 1e-3, "--warmup", 100, "--schedule", "constant", "--tickets", 0])))
         return run
 
+    def arm(self, name, rate, pretrained, options, factor, tickets):
+        """Trained and judged: {seconds, tokens, choose: {dense, tickets}, …}."""
+        run = self.path(name.replace(" ", "-").replace(",", "").replace("'", "").replace("+", "") + f"-{rate:g}")
+        options = [self.sizes.anneal if o is None else o for o in options]
+        if "s*" in options:
+            options += ["--calibration", self.calibration(pretrained, "pretrained")]
+        checkpoint = max(os.listdir(os.path.join(pretrained, "checkpoints")))
+        options = ["--rounds", self.sizes.rounds * factor, "--batch", 4, "--learning-rate", rate, "--schedule", "linear",
+                   "--tickets", tickets, "--start-from", os.path.join(pretrained, "checkpoints", checkpoint), *options]
+
+        def judged(text):
+            """A finished training judges again without training."""
+            self.train(run, os.path.join(pretrained, "dense.onnx"),
+                       [*options, "--valid", self.path(text + ".bin"), "--valid-batches", self.sizes.windows // 4])
+            models = json.load(open(os.path.join(run, "tickets.json")))["models"]
+            return {"dense": models[0]["perplexity"], "tickets": [m["perplexity"] for m in models[1:]]}
+
+        self.once(f"{name}, rate {rate:g}", lambda: {"choose": judged("choose"), **self.seconds(run)})
+        return run, judged
+
+    def arms(self, pretrained):
+        """All arms at all rates; reported is the rate that did best on the choosing half."""
+        chosen = {}
+        for name, (options, factor) in ARMS.items():
+            tickets = 0 if name in DENSE else self.sizes.tickets
+            tried = []
+            for rate in self.sizes.rates:
+                run, judged = self.arm(name, rate, pretrained, options, factor, tickets)
+                scores = self.results[f"{name}, rate {rate:g}"]["choose"]
+                values = scores["tickets"] or [scores["dense"]]
+                tried.append((sum(values) / len(values), rate, run, judged))
+            _, rate, run, judged = min(tried, key=lambda t: t[:2])
+            chosen[name] = run
+            row = f"{name}: reported"
+            self.once(row, lambda: {"rate": rate, **{text: judged(text) for text in TEXTS},
+                                    "whole": self.judge(os.path.join(run, "dense.onnx")),
+                                    **({"ticket": self.judge(os.path.join(run, "sliced", "kappa0.5-0.onnx"))} if tickets else {})})
+        return chosen
+
     # -- judging
-    def judge(self, path, data):
-        out = twist("eval", path, "--data", self.path(data + ".bin"), "--context", 256, "--batch", 4, quiet=True)
-        words = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
-        return {"perplexity": float(words["perplexity"][1]), "nats": float(words["nats"][1])}
+    def judge(self, path, texts=TEXTS, samples=0):
+        """Perplexity and bits per byte on all of each text (or its first windows)."""
+        result = {}
+        for text in texts:
+            out = twist("eval", path, "--data", self.path(text + ".bin"), "--tokenizer", self.path("tokenizer.json"),
+                        *self.windows(), "--samples", samples, quiet=True)
+            words = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+            result[text] = {"perplexity": float(words["perplexity"][1]), "bits per byte": float(words["bits/byte"][1]),
+                            "tokens": int(words["tokens"][1])}
+        return result
 
-    def judge_tickets(self, run):
-        """By the training's own evaluation on books-valid's first half; the reported texts through twist eval."""
-        models = json.load(open(os.path.join(run, "tickets.json")))["models"]
-        return {"dense": models[0]["perplexity"], "tickets": [m["perplexity"] for m in models[1:]]}
-
-    def cut(self, dense, policy, seed, method):
-        name = f"cut-{policy}-{seed}-{method}"
-        if name in self.results:
-            return
-        ticket, out = self.path(name + ".json"), self.path(name + ".onnx")
-        more = ["--calibration", self.calibration(dense)] if policy in ("flap", "obs") else []
-        twist("ticket", dense, "--kappa", 0.5, *CUTS, "--policy", policy, "--seed", seed, *more, "-o", ticket)
-        if method != "none":
-            corrected = self.path(name + "-corrected.json")
-            twist("correct", dense, "--ticket", ticket, "--method", method, "--data", self.path("books.bin"), "--context",
-                  256, "--batch", 4, "--samples", 128, "-o", corrected)
-            ticket = corrected
-        twist("slice", dense, "--ticket", ticket, "-o", out)
-        self.results[name] = {text: self.judge(out, text) for text in ("choose", "report-books", "report-wiki")}
-        self.save()
-
-    def calibration(self, dense):
-        path = self.path("calibration")
-        if not os.path.exists(path):
-            twist("calibrate", dense, "--data", self.path("books.bin"), "--context", 256, "--batch", 4, "--samples", 128,
-                  "-o", path)
+    def calibration(self, run, name):
+        path = self.path("calibration-" + name)
+        twist("calibrate", os.path.join(run, "dense.onnx"), "--data", self.path("books.bin"), *self.windows(), "--samples",
+              self.sizes.windows, "-o", path)
         return path
 
-    def report(self, name, run):
-        if name in self.results:
-            return
-        row = self.judge_tickets(run)
-        row["report-dense"] = {t: self.judge(os.path.join(run, "dense.onnx"), t) for t in ("report-books", "report-wiki")}
-        sliced = os.path.join(run, "sliced", "kappa0.5-0.onnx")
-        if os.path.exists(sliced):
-            row["report-ticket"] = {t: self.judge(sliced, t) for t in ("report-books", "report-wiki")}
-        self.results[name] = row
-        self.save()
+    def cut(self, dense, name, policy, method):
+        """Tickets of a policy on the dense model, corrected or not, measured on each text: all of random's, one of the others'."""
+        count = self.sizes.tickets if policy == "random" else 1
+        more = ["--calibration", self.calibration(dense, name)] if policy in ("flap", "obs") else []
+
+        def measured(text):
+            out = twist("ticket", os.path.join(dense, "dense.onnx"), "--kappa", 0.5, *self.cuts(), "--policy", policy, *more,
+                        "--search", count, "--correct", method, "--data", self.path("books.bin"), *self.windows(), "--samples",
+                        self.sizes.windows, "--report", self.path(text + ".bin"), "-o", self.path("searched.json"))
+            line = next(line for line in out.splitlines() if line.startswith("tickets"))
+            words = line.replace(",", "").split()
+            return {words[i]: float(words[i + 1]) for i in range(2, len(words), 2)}
+
+        return self.once(f"cut of {name}: {policy}, {method}", lambda: {t: measured(t) for t in ("choose", *TEXTS)})
+
+    def tuned_cuts(self, pretrained):
+        """The best cut of the pretrained model by a policy, and a random one, trained on: one mask for all rounds."""
+        scores = {p: self.cut(pretrained, "the pretrained model", p, "none")["choose"]["mean"] for p in ("flap", "obs")}
+        best = min(scores, key=scores.get)
+        for policy in ("random", best):
+            ticket = self.path(f"fixed-{policy}.json")
+            more = [] if policy == "random" else ["--calibration", self.calibration(pretrained, "the pretrained model")]
+            twist("ticket", os.path.join(pretrained, "dense.onnx"), "--kappa", 0.5, *self.cuts(), "--policy", policy, *more, "-o",
+                  ticket)
+
+            def sliced(run):
+                small = os.path.join(run, "small.onnx")
+                twist("slice", os.path.join(run, "dense.onnx"), "--ticket", ticket, "--any-weights", "-o", small)
+                return small
+
+            tried = []
+            for rate in self.sizes.rates:
+                name = f"{policy} cut, trained on"
+                run, _ = self.arm(name, rate, pretrained, ["--mode", "fixed", "--ticket", ticket], 1, 0)
+                score = self.once(f"{name}, rate {rate:g}: cut", lambda: self.judge(sliced(run), ["choose"]))
+                tried.append((score["choose"]["perplexity"], rate, run))
+            _, rate, run = min(tried)
+            self.once(f"{name}: reported", lambda: {"rate": rate, "ticket": self.judge(sliced(run)),
+                                                    "first": self.judge(sliced(run), TEXTS, self.sizes.windows)})
+
+    # -- the table
+    def rows(self):
+        for name, row in self.results.items():
+            if name.endswith(": reported"):
+                label = f"{name.removesuffix(': reported')} (rate {row['rate']:g})"
+                if "whole" in row:
+                    yield label + ", whole", [None, None], [row["whole"][t] for t in TEXTS]
+                if "ticket" in row:
+                    spreads = [spread(row[t]["tickets"]) if t in row else spread([row["first"][t]["perplexity"]]) for t in TEXTS]
+                    yield label + ", kappa 0.5", spreads, [row["ticket"][t] for t in TEXTS]
+            elif name.startswith("cut of"):
+                yield name, [(row[t]["mean"], row[t]["sd"] / row[t]["mean"], row[t]["min"], row[t]["max"]) for t in TEXTS], [None] * 2
 
     def table(self):
-        print(f"\n{'':44} {'books':>8} {'WikiText-2':>11}   32 tickets on the choosing half: mean, sd/mean, best")
-        for name, row in self.results.items():
-            if name.startswith("cut-"):
-                print(f"{name:44} {row['report-books']['perplexity']:8.2f} {row['report-wiki']['perplexity']:11.2f}")
-                continue
-            for key, what in (("report-dense", "whole"), ("report-ticket", "a ticket")):
-                if key not in row:
-                    continue
-                line = (f"{name + ', ' + what:44} {row[key]['report-books']['perplexity']:8.2f} "
-                        f"{row[key]['report-wiki']['perplexity']:11.2f}")
-                values = row["tickets"]
-                if key == "report-ticket" and len(values) > 1:
-                    mean = sum(values) / len(values)
-                    sd = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-                    line += f"   {mean:.2f}, {sd / mean:.4f}, {min(values):.2f}"
-                print(line)
+        def cells(value, what):
+            if value is None:
+                return ""
+            return what(value)
+        mean = (lambda s: f"{s[0]:.2f} ± {100 * s[1]:.1f} % ({s[2]:.2f} to {s[3]:.2f})")
+        all_ = (lambda s: f"{s['perplexity']:.2f} ({s['bits per byte']:.4f})")
+        lines = ["| | books, first windows: mean ± sd/mean (min to max) | WikiText-2, the same | books, all (bits/byte) | "
+                 "WikiText-2, all (bits/byte) |", "|---|---|---|---|---|"]
+        for label, spreads, wholes in self.rows():
+            lines.append("| " + " | ".join([label, *(cells(s, mean) for s in spreads), *(cells(w, all_) for w in wholes)]) + " |")
+        attempts = [n for n in self.results if ", rate " in n and not n.endswith(": cut")]
+        lines += ["", "Every attempt, on the choosing half: dense model, mean of its tickets; tokens/s"]
+        for name in attempts:
+            row = self.results[name]
+            tickets = row["choose"]["tickets"]
+            more = f", tickets {sum(tickets) / len(tickets):.2f}" if tickets else ""
+            lines.append(f"- {name}: {row['choose']['dense']:.2f}{more}; {row['tokens'] / row['seconds']:.0f}")
+        trained = [r for r in self.results.values() if "seconds" in r]
+        hours = sum(r["seconds"] for r in trained) / 3600
+        lines += ["", f"{sum(r['tokens'] for r in trained) / 1e6:.1f} M tokens trained on in {hours:.2f} machine-hours"]
+        text = "\n".join(lines) + "\n"
+        with open(self.path("table.md"), "w", encoding="utf-8") as file:
+            file.write(text)
+        print("\n" + text)
+
+
+def spread(values):
+    mean = sum(values) / len(values)
+    sd = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else 0
+    return mean, sd / mean, min(values), max(values)
+
+
+def estimate(study, pretrained):
+    """Machine-hours, from the pace of the pretraining: what a ticket's training saves is not counted."""
+    pace = study.results["pretrained"]["tokens"] / study.results["pretrained"]["seconds"]
+    arm = study.sizes.rounds * 4 * 15 * 4 * study.sizes.context
+    total = study.results["pretrained"]["tokens"] + arm * len(study.sizes.rates) * (len(ARMS) + 2)
+    print(f"{pace:.0f} tokens/s: {total / 1e6:.1f} M tokens of all trainings take at most {total / pace / 3600:.2f} machine-hours",
+          flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", default=os.path.join(ROOT, "build", "twist-quality"))
-    parser.add_argument("--only", default="")
-    parser.add_argument("--tokens", type=float, default=1.0)
+    parser.add_argument("--folder")
+    parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args()
-    study = Study(options.folder, options.tokens)
+    folder = options.folder or os.path.join(ROOT, "build", "twist-quality" + ("-smoke" if options.smoke else ""))
+    study = Study(folder, Sizes(options.smoke))
     study.prepare()
     pretrained = study.pretrain()
-    only = [name.strip() for name in options.only.split(";") if name.strip()]
-    for name in ARMS:
-        for rate in RATES if not only or name in only else []:
-            study.report(f"{name}, rate {rate:g}", study.arm(name, rate, pretrained))
-    if not only or "cuts" in only:
-        runs = {r: study.arm("dense", r, pretrained) for r in RATES}
-        best = min(runs, key=lambda r: study.results[f"dense, rate {r:g}"]["dense"])  # chosen on the choosing half
-        dense = os.path.join(runs[best], "dense.onnx")
+    estimate(study, pretrained)
+    chosen = study.arms(pretrained)
+    scores = {name: min(study.results[f"{name}, rate {rate:g}"]["choose"]["dense"] for rate in study.sizes.rates) for name in DENSE}
+    dense = min(scores, key=scores.get)
+    for policy in ("random", "flap", "obs"):
         for method in ("none", "ls"):
-            for seed in range(32 if method == "none" else 4):
-                study.cut(dense, "random", seed, method)
-            for policy in ("flap", "obs"):
-                study.cut(dense, policy, 0, method)
+            study.cut(chosen[dense], dense, policy, method)
+    study.tuned_cuts(pretrained)
     study.table()
 
 
