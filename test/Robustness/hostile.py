@@ -149,9 +149,21 @@ def sizes():
     expect("infinite", product(weights=[weight("w", 4, 4, fill=np.inf)]))
 
 
+def concatenated(count):
+    """A dimension of `count` segments, each in the one before."""
+    nodes = [node("MatMul", ["x", "w"], ["v0"], "first")]
+    for i in range(count):
+        nodes += [node("MatMul", ["x", "w"], [f"p{i}"], f"part{i}"),
+                  node("Concat", [f"v{i}", f"p{i}"], [f"v{i + 1}"], f"join{i}", axis=1)]
+    nodes.append(node("ReduceSum", [f"v{count}", "last"], ["y"], "sum"))
+    return model(nodes, [value("x", ["n", 4])], [value("y", ["n", 1])],
+                 [weight("w", 4, 2), nh.from_array(np.int64([1]), "last")])
+
+
 def depth():
     expect("ten_thousand", chain(10000), commands=("inspect",))
     expect("nested_10", nested(10), commands=("inspect",))
+    expect("nested_segments_2000", concatenated(2000), commands=("inspect",))
     expect("calls_100", calls(100, "Relu"))
     expect("calls_itself", calls(3, "f0"), "f0")
 
