@@ -107,9 +107,8 @@ void GemmOp::declareRelations(Relations &relations) {
 
 void EinsumOp::declareRelations(Relations &relations) {
   auto equation = EinsumEquation::parse(getEquation());
-  if (!equation || equation->inputs.size() != getInputs().size())
-    return relations.barrierAll(*this, "an Einsum of another form");
-  if (llvm::any_of(equation->inputs, EinsumEquation::hasDots))
+  if (!equation || equation->inputs.size() != getInputs().size() ||
+      llvm::any_of(equation->inputs, EinsumEquation::hasDots))
     return relations.barrierAll(*this, "an Einsum with an ellipsis");
   std::map<char, SmallVector<DimRef>> uses;
   for (auto [number, input] : llvm::enumerate(equation->inputs))
