@@ -33,6 +33,7 @@ class Config:
     cap: float = 0.0        # softcap of scores; final logits have 30
     merged: bool = False    # batch · heads in one dimension, by bmm
     scaled: bool = False    # embedding times √dim
+    window: int = 0         # keys a query sees in every other layer, from the first; 0: all
 
     def __post_init__(self):
         self.kv_heads = self.kv_heads or self.heads
@@ -46,7 +47,7 @@ PRESETS = {
     "qwen3": Config("qwen3", kv_heads=2, width=6, norm="rms", act="silu", gated=True, bias=False, qk_norm=True,
                     form="dynamo"),
     "gemma": Config("gemma", kv_heads=2, width=6, norm="rms1", act="gelu_tanh", gated=True, bias=False, after=True,
-                    cap=50.0, scaled=True),
+                    cap=50.0, scaled=True, window=3),
     "phi": Config("phi", width=8, rotary=4, act="gelu_tanh", parallel="one", form="dynamo"),
     "neox": Config("neox", pack="heads", width=8, rotary=4, parallel="two"),
     "falcon": Config("falcon", heads=6, kv_heads=2, pack="groups", bias=False, parallel="one", form="dynamo"),
@@ -220,13 +221,16 @@ class Writer(Net):
         self.scope = "/"
         self.rows_of = self.size(ids, 0), self.size(ids, 1)
         x = self.embed(ids, padding)
-        self.bias = self.causal_bias(self.rows_of[1], padding)
+        biases = [self.causal_bias(self.rows_of[1], padding, c.window)]
+        if c.window:
+            biases.append(self.causal_bias(self.rows_of[1], padding))
         if c.positions == "alibi":
-            self.bias = self.op("Add", self.alibi(padding), self.bias)
+            biases[0] = self.op("Add", self.alibi(padding), biases[0])
         if c.positions == "rope":
             end = self.scalar(self.rows_of[1])
             self.cos_sin = self.tables(self.unsqueeze(self.op("Range", self.const(0), end, self.const(1)), [0]))
         for n in range(c.layers):
+            self.bias = biases[n % len(biases)]
             x = self.layer(x, n)
         self.scope = "/"
         x = self.norm(x, "final_norm", c.dim, c.norm)

@@ -143,13 +143,19 @@ class Graph:
         erf = self.op("Erf", self.op("Div", x, self.const(float(np.sqrt(2)))))
         return self.op("Mul", self.op("Mul", x, self.op("Add", erf, self.const(1.0))), self.const(0.5))
 
-    def causal_mask(self, past, length):
-        """[length, past + length] booleans, true where a query may look; both are int64 scalars (names)."""
+    def causal_mask(self, past, length, window=0):
+        """[length, past + length] booleans, true where a query may look; both are int64 scalars (names).
+
+        With `window` a query sees so many keys, its own the last of them.
+        """
         total = self.op("Add", past, length)
         one = self.const(1)
         rows = self.unsqueeze(self.op("Range", past, total, one), [1])
         columns = self.unsqueeze(self.op("Range", self.const(0), total, one), [0])
-        return self.op("LessOrEqual", columns, rows)
+        seen = self.op("LessOrEqual", columns, rows)
+        if window:
+            seen = self.op("And", seen, self.op("Less", self.op("Sub", rows, columns), self.const(window)))
+        return seen
 
     # -- the file
     def model(self, architecture):

@@ -156,9 +156,9 @@ class Net(Graph, Sampler):
             scores = self.op("Add", scores, bias)
         return self.op("MatMul", self.op("Softmax", scores, axis=-1), v)
 
-    def causal_bias(self, length, padding=None):
+    def causal_bias(self, length, padding=None, window=0):
         """0 where a query may look, the lowest float elsewhere: [1, 1, S, S], or [B, 1, S, S] with `padding` [B, S]."""
-        seen = self.unsqueeze(self.causal_mask(self.const(0), self.scalar(length)), [0, 1])
+        seen = self.unsqueeze(self.causal_mask(self.const(0), self.scalar(length), window), [0, 1])
         if padding:
             real = self.cast(self.unsqueeze(padding, [1, 2]), np.bool_)
             seen = self.op("And", seen, real)
