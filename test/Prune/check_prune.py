@@ -118,7 +118,7 @@ def check_latency(model, other, folder):
         assert len(mask["keep"]) in (0, mask["units"] // 2, mask["units"])
     assert sum(len(m["keep"]) < m["units"] for m in json.load(open(ticket))["axes"].values()) >= 2
     refused("needs --latency TABLE", "ticket", model, "--budget", "latency=.5", "-o", ticket)
-    refused("measured with another model", "ticket", other, "--budget", "latency=.5", "--latency", table, "-o", ticket)
+    refused("the latency table: was measured with another model", "ticket", other, "--budget", "latency=.5", "--latency", table, "-o", ticket)
     text["machine"] = "another"
     json.dump(text, open(table, "w"))
     refused("was measured on 'another', this machine is", "ticket", model, "--budget", "latency=.5", "--latency", table,

@@ -19,6 +19,8 @@
 #include "gtest/gtest.h"
 
 #include <cmath>
+#include <csignal>
+#include <sys/resource.h>
 
 using namespace twist;
 using namespace twist::train;
@@ -74,11 +76,11 @@ struct StepTest : testing::Test {
     llvm::sys::path::append(path, name);
     return path.str().str();
   }
-  std::string writeBlock() {
+  std::string writeBlock(llvm::StringRef text = block) {
     mlir::DialectRegistry registry;
     registerAllDialects(registry);
     mlir::MLIRContext context(registry);
-    auto module = mlir::parseSourceString<mlir::ModuleOp>(block, &context);
+    auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
     EXPECT_TRUE(module && succeeded(exportONNX(*module, path("block.onnx"))));
     return path("block.onnx");
   }
@@ -381,6 +383,72 @@ TEST_F(StepTest, ReportsWhatIsWrong) {
   ASSERT_FALSE(bool(glob));
   expectError(toString(glob.takeError()),
               "--train 'nothing' names no weight of the model");
+}
+
+// Beside y its sizes, as integers and as floats.
+static std::string withSizes() {
+  std::string text = block.str();
+  auto replace = [&](llvm::StringRef from, llvm::StringRef to) {
+    text.replace(text.find(from.str()), from.size(), to.str());
+  };
+  replace("(tensor<?x2xf32> {onnx.name = \"y\", onnx.dims = [\"n\", \"\"]})",
+          "(tensor<?x2xf32> {onnx.name = \"y\", onnx.dims = [\"n\", \"\"]}, "
+          "tensor<2xi64> {onnx.name = \"i\"}, "
+          "tensor<2xf32> {onnx.name = \"f\"})");
+  replace("return %y : tensor<?x2xf32>", R"(
+    %i = onnx.Shape %y : (tensor<?x2xf32>) -> tensor<2xi64>
+    %f = onnx.Cast %i {to = 1 : si64} : (tensor<2xi64>) -> tensor<2xf32>
+    return %y, %i, %f : tensor<?x2xf32>, tensor<2xi64>, tensor<2xf32>)");
+  return text;
+}
+
+TEST_F(StepTest, ReportsOutputsWithoutALoss) {
+  open({}, writeBlock(withSizes()));
+  StepRequest wanted = request(EntryEvaluate);
+  wanted.loss.output = "i";
+  expectError(errorOf(wanted),
+              "output 'i' is no tensor of floats: it has no loss");
+  wanted.loss.output = "f";
+  wanted.loss.kind = LossKind::CrossEntropy;
+  expectError(errorOf(wanted), "output 'f' has no dimension of classes");
+}
+
+TEST_F(StepTest, ReportsWhatCannotBeWritten) {
+  // Another product reads the rows that the gain scales.
+  std::string text = block.str();
+  size_t end = text.find("return");
+  text.replace(end, std::string::npos, R"(
+    %t = onnx.MatMul %hb, %d : (tensor<?x3xf32>, tensor<3x2xf32>) -> tensor<?x2xf32>
+    %z = onnx.Add %y, %t : (tensor<?x2xf32>, tensor<?x2xf32>) -> tensor<?x2xf32>
+    return %z : tensor<?x2xf32>
+  })");
+  StepCompilerOptions options;
+  options.f64 = true;
+  options.gains = GainKind::Learned;
+  open(options, writeBlock(text));
+  std::vector<double> ones(6, 1);
+  std::vector<const void *> parameters(compiler->layout().parameters.size(),
+                                       ones.data());
+  expectError(toString(compiler->writeModel(path("new.onnx"), {})),
+              "writing a model takes 4 parameters, given are 0");
+  expectError(toString(compiler->writeModel(path("none/new.onnx"), parameters)),
+              "cannot write beside '");
+  double half = 0.5;
+  parameters[find("gain:" + compiler->layout().axes[0].name)] = &half;
+  expectError(toString(compiler->writeModel(path("new.onnx"), parameters)),
+              "cannot be folded: a weight that it scales is read by other ops "
+              "too");
+  parameters.assign(parameters.size(), ones.data());
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit;
+  getrlimit(RLIMIT_FSIZE, &limit);
+  rlimit small = {16, limit.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  std::string full =
+      toString(compiler->writeModel(path("new.onnx"), parameters));
+  setrlimit(RLIMIT_FSIZE, &limit);
+  expectError(full, "cannot write the weights: ");
+  EXPECT_FALSE(llvm::sys::fs::exists(path("new.onnx")));
 }
 
 TEST_F(StepTest, DropsByCounter) {
