@@ -173,17 +173,29 @@ public:
     object::OutputFile *file = add(suffix);
     return success(file && succeeded(file->write(text)));
   }
-  LogicalResult keep() {
-    for (auto &file : files)
+  LogicalResult addCard(llvm::json::Object made) {
+    card = std::move(made);
+    return addText(".card.json", [&](llvm::raw_ostream &os) {
+      os << llvm::formatv("{0:2}\n",
+                          llvm::json::Value(llvm::json::Object(card)));
+    });
+  }
+  FailureOr<CompiledFiles> keep() {
+    CompiledFiles kept;
+    for (auto &file : files) {
       if (failed(file->keep()))
         return failure();
-    return success();
+      kept.paths.push_back(file->getPath().str());
+    }
+    kept.card = std::move(card);
+    return kept;
   }
 
 private:
   const CompileOptions &options;
   Location loc;
   std::vector<std::unique_ptr<object::OutputFile>> files;
+  llvm::json::Object card;
 };
 } // namespace
 
@@ -255,13 +267,12 @@ static LogicalResult addProgram(Artefact &artefact, ModuleOp module,
   progress("linking");
   if (failed(addCode(artefact, code, options, loc)))
     return failure();
-  return artefact.addText(".card.json", [&](llvm::raw_ostream &os) {
-    object::printCard(os, module, *weights, target, options.card);
-  });
+  return artefact.addCard(
+      object::makeCard(module, *weights, target, options.card));
 }
 
-LogicalResult twist::compileToFiles(ModuleOp module,
-                                    const CompileOptions &given) {
+FailureOr<CompiledFiles> twist::compileToFiles(ModuleOp module,
+                                               const CompileOptions &given) {
   CompileOptions options = given;
   options.card["precision"] = describePrecision(module, given);
   FailureOr<object::Target> target =
@@ -279,5 +290,7 @@ LogicalResult twist::compileToFiles(ModuleOp module,
           ? artefact.addText(".mlir",
                              [&](llvm::raw_ostream &os) { copy->print(os); })
           : addProgram(artefact, *copy, options, *target);
-  return success(succeeded(added) && succeeded(artefact.keep()));
+  if (failed(added))
+    return failure();
+  return artefact.keep();
 }

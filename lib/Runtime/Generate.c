@@ -26,7 +26,8 @@ const char twist_generate_options[] =
     "  --positions NAME       which input takes positions, counted from 0\n"
     "  --mask NAME            which input takes a mask: ones, past and new\n"
     "  --logits NAME          which output holds the logits\n"
-    "  --state INPUT=OUTPUT   an output that is the next step's input\n";
+    "  --state INPUT=OUTPUT   an output that is the next step's input\n"
+    "  --json                 print JSON in place of the ids alone\n";
 
 enum { MAX_TENSORS = 1024 };
 
@@ -39,7 +40,7 @@ typedef struct {
   int growing[MAX_TENSORS];
   int64_t *tokens; /* prompt and what was made */
   int64_t token_count, prompt_count, count;
-  int threads;
+  int threads, json;
   twist_session *session;
   twist_buffer *buffers;
   /* dims of every input and output, one after the other */
@@ -153,6 +154,10 @@ static twist_status parse_option(generator *g, int argc, char **argv, int *i,
     return parse_name(find_input(g->program, value), &g->mask, value, error);
   if ((value = twist_option_value("logits", argc, argv, i)))
     return parse_name(find_output(g->program, value), &g->logits, value, error);
+  if (twist_is_flag("json", argv[*i])) {
+    g->json = 1;
+    return TWIST_OK;
+  }
   return twist_fail(error, TWIST_ERROR_ARGUMENT, "unknown argument '%s'",
                     argv[*i]);
 }
@@ -384,6 +389,22 @@ static twist_status step(generator *g, int64_t past, int64_t fresh,
   return TWIST_OK;
 }
 
+static void print_ids(const int64_t *ids, int64_t count) {
+  printf("[");
+  for (int64_t i = 0; i < count; ++i)
+    printf("%s%lld", i ? ", " : "", (long long)ids[i]);
+  printf("]");
+}
+
+static void print_json(const generator *g, double seconds) {
+  printf("{\n  \"prompt\": ");
+  print_ids(g->tokens, g->prompt_count);
+  printf(",\n  \"ids\": ");
+  print_ids(g->tokens + g->prompt_count, g->count);
+  printf(",\n  \"seconds\": %g,\n  \"threads\": %d\n}\n", seconds,
+         twist_session_threads(g->session));
+}
+
 static twist_status decode(generator *g, twist_error *error) {
   int has_state = 0;
   for (size_t i = 0; i < twist_program_input_count(g->program); ++i)
@@ -395,6 +416,7 @@ static twist_status decode(generator *g, twist_error *error) {
   g->tokens = tokens;
   g->prompt_count = g->token_count;
   int64_t past = 0;
+  double start = twist_seconds_now();
   for (int64_t made = 0; made < g->count; ++made) {
     int64_t known = g->token_count;
     twist_status status = step(g, past, known - past, error);
@@ -402,10 +424,16 @@ static twist_status decode(generator *g, twist_error *error) {
       return status;
     if (has_state)
       past = known;
+    if (g->json)
+      continue;
     printf("%s%lld", made ? " " : "", (long long)g->tokens[known]);
     fflush(stdout);
   }
-  printf("\n");
+  double seconds = twist_seconds_now() - start;
+  if (g->json)
+    print_json(g, seconds);
+  else
+    printf("\n");
   return TWIST_OK;
 }
 

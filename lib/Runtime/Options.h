@@ -13,4 +13,10 @@
 const char *twist_option_value(const char *name, int argc, char **argv,
                                int *at);
 
+/* Whether `argument` is --name. */
+int twist_is_flag(const char *name, const char *argument);
+
+/* A clock that only goes forward. */
+double twist_seconds_now(void);
+
 #endif /* TWIST_LIB_RUNTIME_OPTIONS_H */

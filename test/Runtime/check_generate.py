@@ -1,4 +1,5 @@
 """twist generate and its executable form against greedy decoding in onnxruntime. Argument: a folder."""
+import json
 import os
 import subprocess
 import sys
@@ -66,6 +67,10 @@ def main(folder):
     if made != run("twist", "generate", "cache", ids, f"--count={COUNT}"):
         sys.exit(f"FAILED: the executable says {made}")
 
+    report = json.loads(run("twist", "generate", "cache", ids, f"--count={COUNT}", "--json", "--threads=2"))
+    if report["ids"] != [int(i) for i in made.split()] or report["prompt"] != PROMPT or report["threads"] != 2:
+        sys.exit(f"FAILED: --json says {report}")
+
     go = ["twist", "generate", "cache"]
     run("twist", "generate", "positions", ids, error="inputs 'input_ids' and 'position_ids' may take the ids")
     run(*go, error="no prompt: --ids 1,2,3")
@@ -76,6 +81,7 @@ def main(folder):
     run(*go, ids, "--state=a=b", error="'--state a=b' is not INPUT=OUTPUT of the program")
     run(*go, ids, "--logits=present.0.key", error="no output follows input")
     run(*go, ids, "--fast", error="unknown argument '--fast'")
+    run(*go, ids, "--json=1", error="unknown argument '--json=1'")
     print("ok")
 
 

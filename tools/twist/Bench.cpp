@@ -213,8 +213,8 @@ static void printTable(const Times &times, int threads, unsigned repeat,
                  << entry.site << "\n";
 }
 
-static void printJSON(const Times &times, int threads, unsigned repeat,
-                      const std::vector<twist_profile_entry> &profile) {
+static void printAsJSON(const Times &times, int threads, unsigned repeat,
+                        const std::vector<twist_profile_entry> &profile) {
   llvm::json::Array sites;
   for (const twist_profile_entry &entry : profile)
     sites.push_back(
@@ -227,8 +227,7 @@ static void printJSON(const Times &times, int threads, unsigned repeat,
       {"repeat", int64_t(repeat)},      {"threads", threads}};
   if (!profile.empty())
     result["profile"] = std::move(sites);
-  llvm::outs() << llvm::formatv("{0:2}", llvm::json::Value(std::move(result)))
-               << "\n";
+  printJSON(std::move(result));
 }
 
 //===----------------------------------------------------------------------===//
@@ -277,7 +276,7 @@ int twist::tools::benchMain(int argc, char **argv) {
                        cl::desc("Threads; 0: one per processor"));
   cl::opt<unsigned> repeat("repeat", cl::init(30), cl::cat(category),
                            cl::desc("Runs to take the median of"));
-  cl::opt<bool> json("json", cl::desc("Print JSON"), cl::cat(category));
+  JSONOption json(category);
   cl::opt<std::string> table(
       "latency-table", cl::value_desc("TABLE.json"), cl::cat(category),
       cl::desc("Measure what widths of a MODEL.onnx's axes save on this "
@@ -331,7 +330,7 @@ int twist::tools::benchMain(int argc, char **argv) {
   std::vector<twist_profile_entry> entries;
   if (profile)
     entries = readProfile(created);
-  auto print = json ? printJSON : printTable;
+  auto print = json ? printAsJSON : printTable;
   print(summarise(seconds), twist_session_threads(created), runs, entries);
   return 0;
 }

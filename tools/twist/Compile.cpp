@@ -13,7 +13,9 @@
 
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include <chrono>
 
@@ -21,11 +23,14 @@ using namespace mlir;
 namespace cl = llvm::cl;
 
 namespace {
-/// Prints each stage with the time it took.
+/// Prints each stage with the time it took, and keeps both.
 class Progress {
 public:
   explicit Progress(bool quiet) : quiet(quiet) {}
   ~Progress() { finish(); }
+
+  llvm::json::Array stages; ///< {"stage", "seconds"}
+  double seconds = 0;       ///< of all
 
   void begin(StringRef next) {
     finish();
@@ -43,8 +48,13 @@ public:
   void finish() {
     std::chrono::duration<double> took =
         std::chrono::steady_clock::now() - start;
-    if (!stage.empty() && !quiet)
+    if (stage.empty())
+      return;
+    if (!quiet)
       llvm::errs() << llvm::format("%.2f s\n", took.count());
+    seconds += took.count();
+    stages.push_back(
+        llvm::json::Object{{"stage", stage}, {"seconds", took.count()}});
     stage.clear();
   }
 
@@ -54,6 +64,48 @@ private:
   std::chrono::steady_clock::time_point start;
 };
 } // namespace
+
+//===----------------------------------------------------------------------===//
+// What was made
+//===----------------------------------------------------------------------===//
+
+static int64_t bytesOf(StringRef path) {
+  uint64_t bytes = 0;
+  llvm::sys::fs::file_size(path, bytes);
+  return int64_t(bytes);
+}
+
+static void printTable(const twist::CompiledFiles &made, double seconds) {
+  size_t width = StringRef("file").size();
+  for (StringRef path : made.paths)
+    width = std::max(width, path.size());
+  llvm::outs() << llvm::left_justify("file", width) << "           bytes\n";
+  for (StringRef path : made.paths)
+    llvm::outs() << llvm::left_justify(path, width)
+                 << llvm::right_justify(twist::tools::grouped(bytesOf(path)),
+                                        16)
+                 << "\n";
+  if (auto parameters = made.card.getInteger("parameters"))
+    llvm::outs() << twist::tools::grouped(*parameters) << " parameters, "
+                 << made.card.getString("precision").value_or("") << ", for "
+                 << made.card.getObject("target")->getString("cpu").value_or("")
+                 << ", ";
+  llvm::outs() << llvm::format("made in %.2f s\n", seconds);
+}
+
+/// The card, and what else the table shows.
+static llvm::json::Object describe(const twist::CompiledFiles &made,
+                                   Progress &progress) {
+  llvm::json::Object all(made.card);
+  llvm::json::Array files;
+  for (StringRef path : made.paths)
+    files.push_back(
+        llvm::json::Object{{"file", path}, {"bytes", bytesOf(path)}});
+  all["files"] = std::move(files);
+  all["seconds"] = progress.seconds;
+  all["stages"] = std::move(progress.stages);
+  return all;
+}
 
 int twist::tools::compileMain(int argc, char **argv) {
   cl::OptionCategory category("Options of twist compile");
@@ -97,7 +149,9 @@ int twist::tools::compileMain(int argc, char **argv) {
   cl::opt<std::string> reproducer(
       "reproducer", cl::value_desc("FILE.mlir"),
       cl::desc("Where a failing pass leaves its input"), cl::cat(category));
-  cl::opt<bool> quiet("quiet", cl::desc("No progress"), cl::cat(category));
+  cl::opt<bool> quiet("quiet", cl::desc("No progress and no table"),
+                      cl::cat(category));
+  JSONOption json(category);
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv,
                               "Makes a native program of a model\n");
@@ -142,5 +196,15 @@ int twist::tools::compileMain(int argc, char **argv) {
   model.dims = options.dims;
   FailureOr<OwningOpRef<ModuleOp>> module =
       loadForCompilation(input, &context, model, options.card);
-  return failed(module) || failed(compileToFiles(**module, options));
+  if (failed(module))
+    return 1;
+  FailureOr<CompiledFiles> made = compileToFiles(**module, options);
+  if (failed(made))
+    return 1;
+  progress.finish();
+  if (json)
+    printJSON(describe(*made, progress));
+  else if (!quiet)
+    printTable(*made, progress.seconds);
+  return 0;
 }

@@ -1,4 +1,4 @@
-//===- Context.cpp - What every subcommand begins with --------------------===//
+//===- Context.cpp - What subcommands have in common ----------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -11,6 +11,7 @@
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Location.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -93,4 +94,15 @@ bool twist::tools::DimOption::parse(
     sizes.emplace_back(name.str(), size);
   }
   return true;
+}
+
+void twist::tools::printJSON(llvm::json::Value value) {
+  llvm::outs() << llvm::formatv("{0:2}\n", value);
+}
+
+std::string twist::tools::grouped(int64_t number) {
+  std::string text = std::to_string(number);
+  for (int64_t at = int64_t(text.size()) - 3; at > 0; at -= 3)
+    text.insert(at, ",");
+  return text;
 }

@@ -1,5 +1,4 @@
-//===- Context.h - What every subcommand begins with
-//-------------------------===//
+//===- Context.h - What subcommands have in common --------------*- C++ -*-===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -11,6 +10,7 @@
 
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/JSON.h"
 
 namespace twist::tools {
 
@@ -50,6 +50,18 @@ struct DimOption : llvm::cl::list<std::string> {
   /// argument is no name and positive size.
   bool parse(std::vector<std::pair<std::string, int64_t>> &sizes) const;
 };
+
+/// `--json`: one JSON value on standard output in place of tables.
+struct JSONOption : ValueOption<bool> {
+  explicit JSONOption(llvm::cl::OptionCategory &category)
+      : ValueOption(category, "json", "Print JSON in place of tables", false) {}
+};
+
+/// Prints what `--json` asks for.
+void printJSON(llvm::json::Value value);
+
+/// 1234567 as "1,234,567".
+std::string grouped(int64_t number);
 
 } // namespace twist::tools
 

@@ -23,6 +23,7 @@
 using namespace mlir;
 using namespace twist;
 using llvm::format;
+using twist::tools::grouped;
 namespace cl = llvm::cl;
 namespace json = llvm::json;
 
@@ -81,14 +82,6 @@ static std::string nodeOf(Operation *op) {
   if (auto function = dyn_cast<func::FuncOp>(op))
     return function.getName().str();
   return op->getName().stripDialect().str();
-}
-
-/// 1234567 as "1,234,567".
-static std::string grouped(int64_t number) {
-  std::string text = std::to_string(number);
-  for (int64_t at = int64_t(text.size()) - 3; at > 0; at -= 3)
-    text.insert(at, ",");
-  return text;
 }
 
 //===----------------------------------------------------------------------===//
@@ -266,7 +259,7 @@ int twist::tools::inspectMain(int argc, char **argv) {
   cl::OptionCategory category("Options of twist inspect");
   cl::opt<std::string> model(cl::Positional, cl::Required,
                              cl::desc("MODEL.onnx"), cl::cat(category));
-  cl::opt<bool> asJSON("json", cl::desc("Write JSON"), cl::cat(category));
+  tools::JSONOption asJSON(category);
   cl::opt<bool> listWeights(
       "weights", cl::cat(category),
       cl::desc("In JSON also weights: hashes, and where axes are in them"));
@@ -302,8 +295,7 @@ int twist::tools::inspectMain(int argc, char **argv) {
       axes::stampModel(**module, stamp);
       object["structure_sha256"] = stamp.structureSHA256;
     }
-    llvm::outs() << llvm::formatv("{0:2}", json::Value(std::move(object)))
-                 << "\n";
+    tools::printJSON(std::move(object));
     return 0;
   }
   printPorts("inputs", portsOf(function, false));

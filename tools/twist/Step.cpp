@@ -66,7 +66,7 @@ struct Arguments {
   Option<bool> interactive{
       category, "interactive",
       "One step per line of standard input, answered by a line of JSON", false};
-  Option<bool> json{category, "json", "Print one JSON object", false};
+  JSONOption json{category};
   Option<bool> layout{category, "layout", "Print the parameters and stop",
                       false};
   List train{category, "train", "Globs on names of weights to train"};
@@ -199,6 +199,7 @@ private:
   std::optional<StepMemory> memory;
   std::unique_ptr<StepSession> session;
   std::vector<double> losses, seconds;
+  llvm::json::Array runs; ///< for --json: one for each number of threads
   double compileSeconds = 0;
 };
 } // namespace
@@ -402,17 +403,16 @@ void Runner::report() {
       curve.push_back(loss);
     for (double time : seconds)
       times.push_back(time);
-    llvm::outs() << llvm::formatv(
-        "{0}\n", llvm::json::Value(llvm::json::Object{
-                     {"losses", std::move(curve)},
-                     {"seconds", std::move(times)},
-                     {"tokens_per_step", tokensAStep},
-                     {"compile_seconds", compileSeconds},
-                     {"working_bytes", int64_t(step->workingBytes())},
-                     {"buffer_bytes", int64_t(memory->bytes)},
-                     {"peak_bytes", int64_t(usage.ru_maxrss) * 1024},
-                     {"hash", step->hash()},
-                     {"sha256", hashOfMemory()}}));
+    runs.push_back(
+        llvm::json::Object{{"losses", std::move(curve)},
+                           {"seconds", std::move(times)},
+                           {"tokens_per_step", tokensAStep},
+                           {"compile_seconds", compileSeconds},
+                           {"working_bytes", int64_t(step->workingBytes())},
+                           {"buffer_bytes", int64_t(memory->bytes)},
+                           {"peak_bytes", int64_t(usage.ru_maxrss) * 1024},
+                           {"hash", step->hash()},
+                           {"sha256", hashOfMemory()}});
   } else {
     for (auto [i, loss] : llvm::enumerate(losses))
       llvm::outs() << llvm::format("step %4d  loss %.15g  %.1f ms\n", int(i),
@@ -457,6 +457,8 @@ llvm::Error Runner::run() {
       return error;
     report();
   }
+  if (arguments.json)
+    printJSON(std::move(runs));
   if (!arguments.write.empty())
     return writeParameters(arguments.write, compiler->layout(), *step,
                            memory->buffers);

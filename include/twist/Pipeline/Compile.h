@@ -54,12 +54,18 @@ struct CompileOptions {
   std::function<void(llvm::StringRef stage)> progress;
 };
 
+/// What compilation has written.
+struct CompiledFiles {
+  std::vector<std::string> paths;
+  llvm::json::Object card; ///< empty where EmitKind has none
+};
+
 /// Compiles @main, of typed onnx ops or on tensors of linalg (the pipeline's
 /// later stages: Pipeline/CPU.h), and writes the artefact. The module is left
 /// as it was. What fails is reported; then no file of the artefact is written
 /// anew.
-mlir::LogicalResult compileToFiles(mlir::ModuleOp module,
-                                   const CompileOptions &options);
+mlir::FailureOr<CompiledFiles> compileToFiles(mlir::ModuleOp module,
+                                              const CompileOptions &options);
 
 /// Reports every obstacle that keeps a module of typed onnx ops from being
 /// compiled, each at its node.

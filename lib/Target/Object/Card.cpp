@@ -57,9 +57,10 @@ static int64_t countParameters(ModuleOp module) {
   return count;
 }
 
-void twist::object::printCard(llvm::raw_ostream &os, ModuleOp module,
-                              const WeightsFile &weights, const Target &target,
-                              const llvm::json::Object &extra) {
+llvm::json::Object twist::object::makeCard(ModuleOp module,
+                                           const WeightsFile &weights,
+                                           const Target &target,
+                                           const llvm::json::Object &extra) {
   auto interface =
       module->getAttrOfType<DictionaryAttr>(cpu::program::interfaceAttr);
   llvm::json::Object card{
@@ -74,5 +75,5 @@ void twist::object::printCard(llvm::raw_ostream &os, ModuleOp module,
                                     {"features", target.requiredFeatures}}}};
   for (const auto &[key, value] : extra)
     card[key] = value;
-  os << llvm::formatv("{0:2}", llvm::json::Value(std::move(card))) << "\n";
+  return card;
 }

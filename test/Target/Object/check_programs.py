@@ -133,6 +133,20 @@ def card():
           and card["inputs"][0]["dims"] == ["batch", 4] and "avx2" in card["target"]["features"], card)
     report = json.loads(succeeds("bench", "twist", "bench", "mlp", "--dim", "batch=3", "--json", "--repeat=5", "--profile"))
     check("bench", report["repeat"] == 5 and report["median_seconds"] > 0 and len(report["profile"]) >= 1, report)
+    made = json.loads(succeeds("compile --json", "twist", "compile", "mlp.mlir", "-o", "mlp", "--json"))
+    check("compile --json", all(made[k] == card[k] for k in card)
+          and {f["file"]: f["bytes"] for f in made["files"]}
+          == {n: os.path.getsize(n) for n in ("mlp.so", "mlp.weights", "mlp.card.json")}
+          and [s["stage"] for s in made["stages"]] == ["reading", "lowering", "weights", "machine code", "linking"]
+          and abs(made["seconds"] - sum(s["seconds"] for s in made["stages"])) < 1e-9, made)
+    made = succeeds("compile's table", "twist", "compile", "mlp.mlir", "-o", "mlp")
+    check("compile's table", f"mlp.weights  {os.path.getsize('mlp.weights'):16,d}\n" in made and "40 parameters, f32, for" in made, made)
+    go = ["twist", "run", "mlp", "--input", "x=x.npy", "--output-dir", "out", "--threads", "2"]
+    ran = json.loads(succeeds("run --json", *go, "--json"))
+    check("run --json", ran["outputs"] == [{"name": "out/y", "type": "f32", "dims": [700, 8], "file": "out/out_y.npy"},
+                                             {"name": "s", "type": "f32", "dims": [700], "file": "out/s.npy"}]
+          and ran["threads"] == 2 and ran["seconds"] > 0, ran)
+    check("run's table", "out/y: f32[700, 8]  out/out_y.npy\ns:     f32[700]  out/s.npy\nran in " in succeeds("run", *go))
     succeeds("NAME.so for NAME", "twist", "compile", "mlp.mlir", "-o", "named.so", "--quiet")
     check("named", os.path.exists("named.so") and os.path.exists("named.weights"))
     succeeds("obj", "twist", "compile", "mlp.mlir", "-o", "other", "--emit=obj", "--quiet")

@@ -14,12 +14,12 @@
 
 namespace twist::object {
 
-/// Prints card.json of a module that `cpu-pipeline` made: inputs and outputs,
+/// The card of a module that `cpu-pipeline` made: inputs and outputs,
 /// parameters (elements of all weights), bytes, hashes, the target, and the
 /// fields of `extra` ("precision", "ticket", "axes", "proofs"), which win.
-void printCard(llvm::raw_ostream &os, mlir::ModuleOp module,
-               const WeightsFile &weights, const Target &target,
-               const llvm::json::Object &extra);
+llvm::json::Object makeCard(mlir::ModuleOp module, const WeightsFile &weights,
+                            const Target &target,
+                            const llvm::json::Object &extra);
 
 } // namespace twist::object
 

@@ -55,6 +55,7 @@ public:
   OutputFile &operator=(OutputFile &&) = delete;
   ~OutputFile(); ///< removes what was not kept
 
+  llvm::StringRef getPath() const { return path; }
   llvm::StringRef temporaryPath() const { return temporary; }
   mlir::LogicalResult write(llvm::ArrayRef<char> bytes);
   mlir::LogicalResult writeAt(llvm::ArrayRef<char> bytes, uint64_t offset);
