@@ -166,13 +166,29 @@ Traffic Store::count(const std::vector<WorkerSlices> &slices,
   return traffic;
 }
 
+namespace {
+/// What goes to each other process, and what comes from it.
+struct Mail {
+  explicit Mail(int processes) : out(processes), in(processes) {}
+
+  void add(int other, size_t sent, size_t received) {
+    out[other].resize(sent);
+    in[other].resize(received);
+    sends.push_back({other, out[other].data(), sent});
+    receives.push_back({other, in[other].data(), received});
+  }
+
+  std::vector<AlignedBytes> out, in;
+  std::vector<OutgoingMessage> sends;
+  std::vector<IncomingMessage> receives;
+};
+} // namespace
+
 Expected<Traffic> Store::dispatch(std::vector<WorkerSlices> &slices,
                                   ArrayRef<size_t> which) {
   int me = transport.rank(), processes = transport.size();
   int64_t mineFirst = placement_.first(me), mineLast = placement_.first(me + 1);
-  std::vector<AlignedBytes> out(processes), in(processes);
-  std::vector<OutgoingMessage> sends;
-  std::vector<IncomingMessage> receives;
+  Mail mail(processes);
   for (int other = 0; other < processes; ++other) {
     int64_t first = placement_.first(other), last = placement_.first(other + 1);
     if (other == me)
@@ -183,10 +199,7 @@ Expected<Traffic> Store::dispatch(std::vector<WorkerSlices> &slices,
         sent += messageBytes(slices[theirs], which, mine);
         received += messageBytes(slices[mine], which, theirs);
       }
-    out[other].resize(sent);
-    in[other].resize(received);
-    sends.push_back({other, out[other].data(), sent});
-    receives.push_back({other, in[other].data(), received});
+    mail.add(other, sent, received);
   }
 
   // Both sides go over owners, then workers, then tensors.
@@ -199,9 +212,10 @@ Expected<Traffic> Store::dispatch(std::vector<WorkerSlices> &slices,
         int process = placement_.process(int64_t(worker));
         withType(tensors_[t].type, [&](auto *none) {
           using T = std::remove_pointer_t<decltype(none)>;
-          char *target = process == me ? held.buffers[t].data() +
-                                             runs.position(from) * sizeof(T)
-                                       : out[process].data() + used[process];
+          char *target =
+              process == me
+                  ? held.buffers[t].data() + runs.position(from) * sizeof(T)
+                  : mail.out[process].data() + used[process];
           gatherRange<T>(runs, from, to,
                          reinterpret_cast<const T *>(at(t, from)),
                          reinterpret_cast<T *>(target));
@@ -209,7 +223,7 @@ Expected<Traffic> Store::dispatch(std::vector<WorkerSlices> &slices,
             used[process] += pieceBytes(held, t, owner);
         });
       }
-  if (Error error = transport.exchange(sends, receives))
+  if (Error error = transport.exchange(mail.sends, mail.receives))
     return std::move(error);
 
   std::fill(used.begin(), used.end(), 0);
@@ -224,7 +238,7 @@ Expected<Traffic> Store::dispatch(std::vector<WorkerSlices> &slices,
         size_t from = runs.position(begin(t, owner)) * width;
         size_t to = runs.position(begin(t, owner + 1)) * width;
         std::memcpy(slices[worker].buffers[t].data() + from,
-                    in[process].data() + used[process], to - from);
+                    mail.in[process].data() + used[process], to - from);
         used[process] += pieceBytes(slices[worker], t, owner);
       }
   }
@@ -235,10 +249,8 @@ Expected<Traffic> Store::aggregate(const std::vector<WorkerSlices> &slices,
                                    ArrayRef<size_t> which) {
   int me = transport.rank(), processes = transport.size();
   int64_t mineFirst = placement_.first(me), mineLast = placement_.first(me + 1);
-  std::vector<AlignedBytes> out(processes), in(processes);
-  std::vector<OutgoingMessage> sends;
-  std::vector<IncomingMessage> receives;
-  // starts[worker][owner - mineFirst]: where its message lies in `in`.
+  Mail mail(processes);
+  // starts[worker][owner - mineFirst]: where its message lies in `mail.in`.
   std::vector<std::vector<size_t>> starts(slices.size());
   for (int other = 0; other < processes; ++other) {
     int64_t first = placement_.first(other), last = placement_.first(other + 1);
@@ -253,13 +265,10 @@ Expected<Traffic> Store::aggregate(const std::vector<WorkerSlices> &slices,
         starts[theirs].push_back(received);
         received += messageBytes(slices[theirs], which, mine);
       }
-    out[other].resize(sent);
-    in[other].resize(received);
-    sends.push_back({other, out[other].data(), sent});
-    receives.push_back({other, in[other].data(), received});
+    mail.add(other, sent, received);
 
     // Both sides go over workers, then owners, then tensors.
-    char *to = out[other].data();
+    char *to = mail.out[other].data();
     for (int64_t worker = mineFirst; worker < mineLast; ++worker)
       for (int64_t owner = first; owner < last; ++owner)
         for (size_t t : which) {
@@ -271,7 +280,7 @@ Expected<Traffic> Store::aggregate(const std::vector<WorkerSlices> &slices,
           to += pieceBytes(slices[worker], t, owner);
         }
   }
-  if (Error error = transport.exchange(sends, receives))
+  if (Error error = transport.exchange(mail.sends, mail.receives))
     return std::move(error);
 
   AlignedBytes old;
@@ -291,7 +300,7 @@ Expected<Traffic> Store::aggregate(const std::vector<WorkerSlices> &slices,
             values.push_back(held.buffers[t].template as<T>() + first);
             continue;
           }
-          const char *message = in[process].data() +
+          const char *message = mail.in[process].data() +
                                 starts[worker][owner - mineFirst] +
                                 used[worker];
           values.push_back(reinterpret_cast<const T *>(message));
