@@ -41,6 +41,8 @@ typedef struct {
   int64_t *tokens; /* prompt and what was made */
   int64_t token_count, prompt_count, count;
   int threads, json;
+  void (*tell)(void *context, int64_t id);
+  void *context;
   twist_session *session;
   twist_buffer *buffers;
   /* dims of every input and output, one after the other */
@@ -424,16 +426,12 @@ static twist_status decode(generator *g, twist_error *error) {
       return status;
     if (has_state)
       past = known;
-    if (g->json)
-      continue;
-    printf("%s%lld", made ? " " : "", (long long)g->tokens[known]);
-    fflush(stdout);
+    if (!g->json)
+      g->tell(g->context, g->tokens[known]);
   }
   double seconds = twist_seconds_now() - start;
   if (g->json)
     print_json(g, seconds);
-  else
-    printf("\n");
   return TWIST_OK;
 }
 
@@ -488,7 +486,9 @@ static twist_status find_roles(generator *g, twist_error *error) {
   return status;
 }
 
-int twist_generate_main(const twist_program *program, int argc, char **argv) {
+int twist_generate_tell(const twist_program *program, int argc, char **argv,
+                        void (*tell)(void *context, int64_t id),
+                        void *context) {
   twist_error error = {"out of memory"};
   generator *g = calloc(1, sizeof(*g));
   if (!g) {
@@ -496,6 +496,8 @@ int twist_generate_main(const twist_program *program, int argc, char **argv) {
     return 1;
   }
   g->program = program;
+  g->tell = tell;
+  g->context = context;
   g->ids = g->positions = g->mask = g->logits = -1;
   g->count = 16;
   memset(g->state_of, -1, sizeof(g->state_of));
@@ -514,4 +516,18 @@ int twist_generate_main(const twist_program *program, int argc, char **argv) {
     fprintf(stderr, "error: %s\n", error.message);
   release(g);
   return status ? 1 : 0;
+}
+
+static void print_id(void *printed, int64_t id) {
+  printf("%s%lld", *(int *)printed ? " " : "", (long long)id);
+  fflush(stdout);
+  *(int *)printed = 1;
+}
+
+int twist_generate_main(const twist_program *program, int argc, char **argv) {
+  int printed = 0;
+  int code = twist_generate_tell(program, argc, argv, print_id, &printed);
+  if (printed)
+    printf("\n");
+  return code;
 }

@@ -71,7 +71,20 @@ def main(folder):
     if report["ids"] != [int(i) for i in made.split()] or report["prompt"] != PROMPT or report["threads"] != 2:
         sys.exit(f"FAILED: --json says {report}")
 
+    # A token a byte: the ids as text, after a prompt of text, or of ids and text.
+    ids_made = bytes(int(i) for i in made.split())
+    prompt = "".join(map(chr, PROMPT))
+    for before in (["--prompt", prompt], [f"--ids={PROMPT[0]}", "--prompt", prompt[1:]], [ids]):
+        command = ["twist", "generate", "cache", *before, f"--count={COUNT}", "--tokenizer=bytes"]
+        done = subprocess.run(command, capture_output=True)
+        if done.returncode or done.stdout != ids_made + b"\n":
+            sys.exit(f"FAILED {command}: {done.stdout} {done.stderr}")
+
     go = ["twist", "generate", "cache"]
+    run(*go, "--prompt", "a", error="--prompt needs --tokenizer")
+    run(*go, "--tokenizer=bytes", error="no prompt: --ids 1,2,3")
+    run(*go, "--prompt", "a", "--tokenizer=none.json", error="none.json")
+    run(*go, "--prompt", "z", "--tokenizer=bytes", error="error: ")
     run("twist", "generate", "positions", ids, error="inputs 'input_ids' and 'position_ids' may take the ids")
     run(*go, error="no prompt: --ids 1,2,3")
     run(*go, "--ids=1,,2", error="'--ids 1,,2' is no list of token ids")

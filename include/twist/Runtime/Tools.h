@@ -42,7 +42,7 @@ twist_status twist_npy_read(const char *path, twist_array *array,
 /* The same of a file in memory, called `name` in errors. */
 twist_status twist_npy_parse(const void *bytes, size_t size, const char *name,
                              twist_array *array, twist_error *error);
-/* Writes a temporary file beside `path` and renames it. */
+/* The file is whole or absent (Output.h). */
 twist_status twist_npy_write(const char *path, const twist_array *array,
                              twist_error *error);
 
@@ -54,6 +54,11 @@ int twist_run_main(const twist_program *program, int argc, char **argv);
 /* The command `generate`, behind its program: greedy decoding with a language
  * model. Prints the ids it makes. The same exit codes. */
 int twist_generate_main(const twist_program *program, int argc, char **argv);
+
+/* The same, but for --json; each id goes to `tell` in place of being printed.
+ */
+int twist_generate_tell(const twist_program *program, int argc, char **argv,
+                        void (*tell)(void *context, int64_t id), void *context);
 
 /* Their arguments' help, without the program's name. */
 extern const char twist_run_options[];
