@@ -8,6 +8,7 @@
 #include "twist/DFL/Sweep.h"
 
 #include "twist/DFL/Metrics.h"
+#include "twist/Support/OutputFile.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -60,15 +61,6 @@ Expected<std::vector<json::Value>> twist::dfl::readResults(StringRef run) {
   return lines;
 }
 
-/// Writes the whole file beside and renames it.
-static Error replaceFile(StringRef path,
-                         function_ref<void(raw_ostream &)> fill) {
-  return writeToOutput(path, [&](raw_ostream &os) {
-    fill(os);
-    return Error::success();
-  });
-}
-
 namespace {
 /// RUN/results.jsonl while a sweep runs.
 class Results {
@@ -102,9 +94,8 @@ Error Results::open(const SweepSpec &spec, StringRef run) {
       return createStringError(run + ": holds results of another sweep; remove "
                                      "them or choose another folder");
     }
-  } else if (Error error = replaceFile(description, [&](raw_ostream &os) {
-               os << formatv("{0:2}\n", spec.description);
-             })) {
+  } else if (Error error = twist::writeFile(
+                 description, formatv("{0:2}\n", spec.description).str())) {
     return error;
   }
   if (sys::fs::exists(path)) {
@@ -115,9 +106,10 @@ Error Results::open(const SweepSpec &spec, StringRef run) {
       lines.emplace(unitOf(one).str(), std::move(one));
   }
   // Without the half line of an interruption.
-  if (Error error = replaceFile(path, [&](raw_ostream &os) {
+  if (Error error = twist::writeFile(path, [&](raw_ostream &os) {
         for (const auto &[unit, one] : lines)
           os << formatv("{0}\n", one);
+        return Error::success();
       }))
     return error;
   std::error_code code;
@@ -145,9 +137,10 @@ Error Results::add(json::Value line) {
 
 Error Results::finish(ArrayRef<std::string> units) {
   file.reset();
-  return replaceFile(path, [&](raw_ostream &os) {
+  return twist::writeFile(path, [&](raw_ostream &os) {
     for (const std::string &unit : units)
       os << formatv("{0}\n", lines.at(unit));
+    return Error::success();
   });
 }
 

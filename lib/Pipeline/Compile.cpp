@@ -157,9 +157,9 @@ public:
       : options(options), loc(loc) {}
 
   /// A new file OUTPUT`suffix`; null after an error.
-  object::OutputFile *add(const Twine &suffix) {
-    FailureOr<object::OutputFile> file =
-        object::OutputFile::create((options.output + suffix).str(), loc);
+  object::OutputFile *add(const Twine &suffix, bool isExecutable = false) {
+    FailureOr<object::OutputFile> file = object::OutputFile::create(
+        (options.output + suffix).str(), loc, isExecutable);
     if (failed(file))
       return nullptr;
     files.push_back(std::make_unique<object::OutputFile>(std::move(*file)));
@@ -206,22 +206,18 @@ static LogicalResult addCode(Artefact &artefact, ArrayRef<char> code,
     object::OutputFile *file = artefact.add(".o");
     return success(file && succeeded(file->write(code)));
   }
-  bool executable = options.emit == EmitKind::Executable;
-  FailureOr<object::OutputFile> object =
-      object::OutputFile::create(options.output + ".o", loc);
-  if (failed(object) || failed(object->write(code)))
-    return failure();
-  object::OutputFile *output = artefact.add(executable ? "" : ".so");
+  bool isExecutable = options.emit == EmitKind::Executable;
+  object::OutputFile *output =
+      artefact.add(isExecutable ? "" : ".so", isExecutable);
   if (!output)
     return failure();
-  if (!executable)
-    return object::linkSharedObject(object->temporaryPath(), *output, loc);
+  if (!isExecutable)
+    return object::linkSharedObject(code, *output, loc);
   FailureOr<std::string> runtime =
       findInstalled("lib/libTwistRuntimeStatic.a", loc);
   if (failed(runtime))
     return failure();
-  return object::linkExecutable(object->temporaryPath(), *runtime, *output,
-                                loc);
+  return object::linkExecutable(code, *runtime, *output, loc);
 }
 
 static FailureOr<object::WeightsFile>

@@ -10,24 +10,14 @@
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/Twist/Transforms/PrepareTraining.h"
 #include "twist/Dialect/Weights/Weights.h"
+#include "twist/Support/OutputFile.h"
 #include "twist/Target/ONNX/ONNXFile.h"
-
-#include "llvm/Support/FileSystem.h"
 
 using namespace mlir;
 using namespace twist;
 using namespace twist::axes;
 
 namespace {
-/// A file that is gone with this object.
-struct TemporaryFile {
-  SmallString<128> path;
-  ~TemporaryFile() {
-    if (!path.empty())
-      llvm::sys::fs::remove(path);
-  }
-};
-
 /// Where a tensor lies in the file of values.
 struct Stored {
   int64_t offset;
@@ -94,7 +84,7 @@ writeValues(const train::ModelLayout &layout, ArrayRef<const void *> values,
     else
       writeScaled<float>(os, values[i], parameter.size(), factors[i]);
   }
-  os.close();
+  os.flush();
   if (os.has_error()) {
     std::string why = os.error().message();
     os.clear_error();
@@ -113,13 +103,11 @@ LogicalResult StepModel::write(StringRef path,
       factorsOf(modelLayout, values, **original);
   if (failed(factors))
     return failure();
-  TemporaryFile file;
-  int descriptor;
-  if (std::error_code code = llvm::sys::fs::createUniqueFile(
-          path + ".%%%%%%.values", descriptor, file.path))
+  PendingFile file; // never kept
+  if (llvm::Error error = file.open((path + ".values").str()))
     return (*original)->emitError("cannot write beside '")
-           << path << "': " << code.message();
-  llvm::raw_fd_ostream os(descriptor, /*shouldClose=*/true);
+           << path << "': " << toString(std::move(error));
+  llvm::raw_fd_ostream os(file.descriptor(), /*shouldClose=*/false);
   auto stored = writeValues(modelLayout, values, *factors, os, **original);
   if (failed(stored))
     return failure();
@@ -127,7 +115,7 @@ LogicalResult StepModel::write(StringRef path,
   OpBuilder b(context);
   b.setInsertionPointToStart((*original)->getBody());
   weights::SourceOp::create(b, (*original).get().getLoc(), "trained",
-                            file.path.str(), nullptr);
+                            file.temporaryPath().str(), nullptr);
   auto symbol = FlatSymbolRefAttr::get(context, "trained");
   auto main = (*original)->lookupSymbol<func::FuncOp>("main");
   size_t found = 0;

@@ -7,6 +7,8 @@
 
 #include "twist/Prune/Calibration.h"
 
+#include "twist/Support/OutputFile.h"
+
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
@@ -136,7 +138,7 @@ Error Calibration::write(StringRef path) const {
                                       {"done", done},
                                       {"sites", std::move(list)}}));
   header.resize((header.size() + 16 + 63) / 64 * 64 - 16, ' ');
-  return writeToOutput(path, [&](raw_ostream &os) -> Error {
+  return writeFile(path, [&](raw_ostream &os) {
     os << kMagic;
     char sizes[8];
     support::endian::write32le(sizes, 1);
@@ -147,12 +149,7 @@ Error Calibration::write(StringRef path) const {
       os.write(reinterpret_cast<const char *>(values.data()),
                values.size() * sizeof(double));
     });
-    os.flush();
-    auto &file = static_cast<raw_fd_ostream &>(os);
-    std::error_code error = file.error();
-    file.clear_error();
-    return error ? inFile(path, "cannot be written: " + error.message())
-                 : Error::success();
+    return Error::success();
   });
 }
 

@@ -7,6 +7,8 @@
 
 #include "twist/Prune/LatencyTable.h"
 
+#include "twist/Support/OutputFile.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -100,16 +102,7 @@ Error LatencyTable::write(StringRef path) const {
                                    {"threads", threads},
                                    {"dense_seconds", denseSeconds},
                                    {"axes", std::move(rows)}};
-  return writeToOutput(path, [&](raw_ostream &os) -> Error {
-    os << formatv("{0:2}", value) << "\n";
-    os.flush();
-    auto &file = static_cast<raw_fd_ostream &>(os);
-    std::error_code error = file.error();
-    file.clear_error();
-    return error ? createStringError(path +
-                                     ": cannot be written: " + error.message())
-                 : Error::success();
-  });
+  return writeFile(path, formatv("{0:2}\n", value).str());
 }
 
 Error LatencyTable::check(StringRef path, StringRef expected,

@@ -7,6 +7,8 @@
 
 #include "twist/Prune/Correction.h"
 
+#include "twist/Support/OutputFile.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -56,16 +58,7 @@ static std::string hashOf(StringRef bytes) {
 Expected<std::string>
 twist::prune::writeCorrections(StringRef path, ArrayRef<CorrectedSite> sites) {
   std::string bytes = makeFile(sites);
-  Error error = writeToOutput(path, [&](raw_ostream &os) -> Error {
-    os << bytes;
-    os.flush();
-    auto &file = static_cast<raw_fd_ostream &>(os);
-    std::error_code code = file.error();
-    file.clear_error();
-    return code ? inFile(path, "cannot be written: " + code.message())
-                : Error::success();
-  });
-  if (error)
+  if (Error error = writeFile(path, bytes))
     return std::move(error);
   return hashOf(bytes);
 }

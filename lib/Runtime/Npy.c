@@ -7,13 +7,13 @@
 
 #define _GNU_SOURCE
 #include "Internal.h"
+#include "twist/Runtime/Output.h"
 #include "twist/Runtime/Tools.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* NumPy's names of types, indexed by twist_type. */
@@ -190,38 +190,36 @@ static size_t format_header(const twist_array *array, char *header,
   return total;
 }
 
-/* mkostemp's files are private; results get what the user's mask allows. */
-static int make_readable(int descriptor) {
-  mode_t mask = umask(0);
-  umask(mask);
-  return fchmod(descriptor, 0666 & ~mask) == 0;
+/* 0, or errno. */
+static int write_all(int file, const void *data, size_t bytes) {
+  for (const char *at = data; bytes;) {
+    ssize_t written = write(file, at, bytes);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      return written < 0 ? errno : ENOSPC;
+    at += written;
+    bytes -= (size_t)written;
+  }
+  return 0;
 }
 
 twist_status twist_npy_write(const char *path, const twist_array *array,
                              twist_error *error) {
   char header[1024];
   size_t length = format_header(array, header, sizeof(header));
-  char *temporary = NULL;
-  if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
-    return twist_fail(error, TWIST_ERROR_MEMORY, "out of memory");
-  int descriptor = mkostemp(temporary, 0);
-  FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
-  int ok = file && make_readable(descriptor) &&
-           fwrite(header, 1, length, file) == length &&
-           fwrite(array->data, 1, (size_t)array->bytes, file) == array->bytes;
-  int code = errno;
-  if (file && fclose(file) && ok) {
-    ok = 0;
-    code = errno;
+  twist_output output;
+  int code = twist_output_open(path, 0666, &output);
+  if (!code) {
+    code = write_all(output.file, header, length);
+    if (!code)
+      code = write_all(output.file, array->data, (size_t)array->bytes);
+    if (code)
+      twist_output_discard(&output);
+    else
+      code = twist_output_keep(&output);
   }
-  if (ok && rename(temporary, path)) {
-    ok = 0;
-    code = errno;
-  }
-  if (!ok && descriptor >= 0)
-    unlink(temporary);
-  free(temporary);
-  return ok ? TWIST_OK
-            : twist_fail(error, TWIST_ERROR_FILE, "cannot write '%s': %s", path,
-                         strerror(code));
+  return code ? twist_fail(error, TWIST_ERROR_FILE, "cannot write '%s': %s",
+                           path, strerror(code))
+              : TWIST_OK;
 }

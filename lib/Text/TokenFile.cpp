@@ -7,6 +7,8 @@
 
 #include "twist/Text/TokenFile.h"
 
+#include "twist/Support/OutputFile.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/raw_ostream.h"
@@ -77,19 +79,12 @@ Error twist::text::writeTokenFile(StringRef path, ArrayRef<uint32_t> ids,
   endian::write64le(header + 16, ids.size());
   endian::write32le(header + 24, tokenizer.size());
   llvm::copy(fromHex(tokenizer.hash()), header + 32);
-  return writeToOutput(path, [&](raw_ostream &os) -> Error {
+  return writeFile(path, [&](raw_ostream &os) {
     os.write(header, kHeader);
     for (uint32_t id : ids) {
       char bytes[4];
       endian::write32le(bytes, id);
       os.write(bytes, width);
-    }
-    os.flush();
-    auto *file = static_cast<raw_fd_ostream *>(&os);
-    if (std::error_code error = file->error()) {
-      file->clear_error();
-      return createStringError(
-          error, path + ": cannot be written: " + error.message());
     }
     return Error::success();
   });

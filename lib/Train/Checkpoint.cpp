@@ -7,15 +7,14 @@
 
 #include "twist/Train/Checkpoint.h"
 
+#include "twist/Support/OutputFile.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/SHA256.h"
 #include "llvm/Support/raw_ostream.h"
-
-#include <cerrno>
-#include <unistd.h>
 
 using namespace llvm;
 using namespace twist;
@@ -67,49 +66,25 @@ Error twist::train::writeTensors(
     StringRef path, ArrayRef<TensorHeader> tensors,
     const json::Object &metadata,
     function_ref<Expected<ArrayRef<char>>(size_t)> fill) {
-  std::string temporary = (path + ".tmp").str();
-  int descriptor;
-  if (std::error_code code = sys::fs::openFileForWrite(
-          temporary, descriptor, sys::fs::CD_CreateAlways))
-    return inFile(path, "cannot be written: " + code.message());
-  SHA256 sha;
-  std::error_code code;
-  Error error = Error::success();
-  {
-    raw_fd_ostream os(descriptor, /*shouldClose=*/false);
-    // The hash has a place of its size and is known at the end.
-    os << makeHeader(tensors, metadata, std::string(64, '0'));
-    for (size_t i = 0; i < tensors.size() && !error; ++i) {
-      Expected<ArrayRef<char>> bytes = fill(i);
-      if (!bytes) {
-        error = bytes.takeError();
-        break;
-      }
-      os.write(bytes->data(), bytes->size());
-      sha.update(StringRef(bytes->data(), bytes->size()));
-    }
-    os.flush();
-    if (!os.has_error()) {
-      os.seek(0);
-      os << makeHeader(tensors, metadata,
-                       toHex(sha.final(), /*LowerCase=*/true));
-      os.flush();
-    }
-    code = os.error();
-    os.clear_error();
-  }
-  if (!code && ::fsync(descriptor) != 0)
-    code = std::error_code(errno, std::generic_category());
-  if (::close(descriptor) != 0 && !code)
-    code = std::error_code(errno, std::generic_category());
-  if (!code && !error)
-    code = sys::fs::rename(temporary, path);
-  if (code || error)
-    sys::fs::remove(temporary);
-  if (error)
-    return error;
-  return code ? inFile(path, "cannot be written: " + code.message())
-              : Error::success();
+  return writeFile(
+      path,
+      [&](raw_pwrite_stream &os) -> Error {
+        // The hash has a place of its size and is known at the end.
+        os << makeHeader(tensors, metadata, std::string(64, '0'));
+        SHA256 sha;
+        for (size_t i = 0; i < tensors.size(); ++i) {
+          Expected<ArrayRef<char>> bytes = fill(i);
+          if (!bytes)
+            return bytes.takeError();
+          os.write(bytes->data(), bytes->size());
+          sha.update(StringRef(bytes->data(), bytes->size()));
+        }
+        std::string header = makeHeader(tensors, metadata,
+                                        toHex(sha.final(), /*LowerCase=*/true));
+        os.pwrite(header.data(), header.size(), 0);
+        return Error::success();
+      },
+      /*toDisk=*/true);
 }
 
 //===----------------------------------------------------------------------===//

@@ -7,6 +7,8 @@
 
 #include "twist/Train/RunFolder.h"
 
+#include "twist/Support/OutputFile.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
@@ -20,26 +22,6 @@ using namespace twist;
 using namespace twist::train;
 
 static constexpr StringLiteral kPrefix = "round-", kSuffix = ".safetensors";
-
-Error twist::train::writeText(StringRef path, StringRef text) {
-  std::string temporary = (path + ".tmp").str();
-  std::error_code code;
-  {
-    raw_fd_ostream os(temporary, code);
-    if (!code) {
-      os << text;
-      os.flush();
-      code = os.error();
-      os.clear_error();
-    }
-  }
-  if (!code)
-    code = sys::fs::rename(temporary, path);
-  if (!code)
-    return Error::success();
-  sys::fs::remove(temporary);
-  return createStringError(path + ": cannot be written: " + code.message());
-}
 
 std::string RunFolder::path(StringRef name) const {
   SmallString<256> result(root);
@@ -147,7 +129,7 @@ Error RunFolder::openMetrics(int64_t round) {
   for (json::Object &line : *lines)
     if (line.getInteger("round").value_or(round) < round)
       text += formatv("{0}\n", json::Value(std::move(line))).str();
-  return writeText(path("metrics.jsonl"), text);
+  return writeFile(path("metrics.jsonl"), text);
 }
 
 Error RunFolder::addMetrics(const RoundReport &report) {

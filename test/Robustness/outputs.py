@@ -1,4 +1,5 @@
 """No partial output: commands on a full disk, without a place to write, interrupted and killed. Argument: a folder."""
+import fcntl
 import filecmp
 import os
 import resource
@@ -88,6 +89,32 @@ def stopped(name, arguments, names, with_signal):
     rest = set(os.listdir("stopped")) - set(names)
     if with_signal == signal.SIGINT:
         check(f"{name}: Ctrl-C leaves no temporary file", not rest, str(rest))
+        return
+    check(f"{name}: what kill -9 leaves tells what it is", rest <= {n + ".twist-tmp" for n in names}, str(rest))
+    for file in names:  # as if it had been stopped in the middle of each
+        with open(os.path.join("stopped", file + ".twist-tmp"), "w", encoding="utf-8") as stale:
+            stale.write("half of " + file)
+    process = start(arguments, "stopped")
+    _, messages = process.communicate()
+    check(f"{name}: the next run takes it away", process.returncode == 0 and sorted(os.listdir("stopped")) == sorted(names)
+          and all(filecmp.cmp(os.path.join("stopped", n), os.path.join("whole." + name, n), shallow=False) for n in names),
+          f"{messages} {os.listdir('stopped')}")
+
+
+def written_elsewhere(name, arguments, names):
+    """Another process has the lock of the last file: an error, and its file stays."""
+    old_files("locked", names)
+    path = os.path.join("locked", names[-1] + ".twist-tmp")
+    with open(path, "w", encoding="utf-8") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write("theirs")
+        other.flush()
+        process = start(arguments, "locked")
+        _, messages = process.communicate()
+        check(f"{name}, written by another process", process.returncode == 1 and "another process is writing it" in messages
+              and open(path, encoding="utf-8").read() == "theirs", messages)
+    os.remove(path)
+    check(f"{name}, written by another process: nothing else is touched", untouched("locked", names), str(os.listdir("locked")))
 
 
 def main(folder):
@@ -105,6 +132,7 @@ def main(folder):
         check(f"{name} works", process.returncode == 0 and written == sorted(names), f"{messages} {written}")
         full_disk(name, arguments, names, max(os.path.getsize(os.path.join("whole." + name, n)) for n in names))
         unwritable(name, arguments)
+        written_elsewhere(name, arguments, names)
         for with_signal in (signal.SIGKILL, signal.SIGINT):
             stopped(name, arguments, names, with_signal)
     if failures:

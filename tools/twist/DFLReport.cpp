@@ -9,6 +9,7 @@
 #include "Measure.h"
 
 #include "twist/DFL/Report.h"
+#include "twist/Support/OutputFile.h"
 
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
@@ -42,12 +43,8 @@ int twist::tools::dflReportMain(int argc, char **argv) {
   for (const dfl::ReportFile &file : *files) {
     SmallString<256> path(where);
     sys::path::append(path, file.name);
-    Error error = writeToOutput(path, [&](raw_ostream &os) {
-      os << file.contents;
-      return Error::success();
-    });
-    if (error)
-      return fail(createStringError(path + ": " + toString(std::move(error))));
+    if (Error error = writeFile(path, file.contents))
+      return fail(std::move(error));
   }
   outs() << files->size() << " files in " << where << "\n";
   return 0;

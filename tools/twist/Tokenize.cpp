@@ -8,6 +8,7 @@
 #include "Commands.h"
 #include "Measure.h"
 
+#include "twist/Support/OutputFile.h"
 #include "twist/Text/TokenFile.h"
 
 #include "llvm/Support/CommandLine.h"
@@ -55,17 +56,7 @@ static Error decodeFile(StringRef path, const text::Tokenizer &tokenizer,
   Expected<std::string> text = tokenizer.decode(ids);
   if (!text)
     return text.takeError();
-  return writeToOutput(output, [&](raw_ostream &os) -> Error {
-    os << *text;
-    os.flush();
-    auto &file = static_cast<raw_fd_ostream &>(os);
-    std::error_code error = file.error();
-    file.clear_error();
-    return error
-               ? createStringError(
-                     error, output + ": cannot be written: " + error.message())
-               : Error::success();
-  });
+  return writeFile(output, *text);
 }
 
 int twist::tools::tokenizeMain(int argc, char **argv) {

@@ -8,6 +8,7 @@
 #include "Commands.h"
 #include "Measure.h"
 
+#include "twist/Support/OutputFile.h"
 #include "twist/Text/Tokenizer.h"
 #include "twist/Text/TrainBytePairs.h"
 
@@ -18,19 +19,6 @@
 using namespace llvm;
 using namespace twist;
 using twist::tools::fail;
-
-static Error write(StringRef path, StringRef text) {
-  return writeToOutput(path, [&](raw_ostream &os) -> Error {
-    os << text;
-    os.flush();
-    auto &file = static_cast<raw_fd_ostream &>(os);
-    std::error_code error = file.error();
-    file.clear_error();
-    return error ? createStringError(
-                       error, path + ": cannot be written: " + error.message())
-                 : Error::success();
-  });
-}
 
 int twist::tools::tokenizerMain(int argc, char **argv) {
   cl::OptionCategory category("Options of twist tokenizer");
@@ -68,7 +56,7 @@ int twist::tools::tokenizerMain(int argc, char **argv) {
   Expected<std::string> json = trainer.train(options);
   if (!json)
     return fail(json.takeError());
-  if (Error error = write(output, *json))
+  if (Error error = writeFile(output, *json))
     return fail(std::move(error));
   auto tokenizer = text::loadTokenizer(output);
   if (!tokenizer)

@@ -13,6 +13,7 @@
 #include "twist/Pipeline/BuildModel.h"
 #include "twist/Pipeline/Step.h"
 #include "twist/Pipeline/TrainResults.h"
+#include "twist/Support/OutputFile.h"
 #include "twist/Train/Evaluate.h"
 #include "twist/Train/RunFolder.h"
 #include "twist/Train/Teacher.h"
@@ -396,7 +397,7 @@ llvm::Error Training::judge(ArrayRef<DrawnTicket> tickets,
                           {"measure", measure()},
                           {"labels", labels},
                           {"models", std::move(rows)}};
-  return writeText(
+  return writeFile(
       folder.path("tickets.json"),
       llvm::formatv("{0:2}\n", llvm::json::Value(std::move(file))).str());
 }
@@ -456,7 +457,7 @@ llvm::Error Training::finishTickets(ArrayRef<AlignedBytes> parameters) {
     llvm::raw_string_ostream os(text);
     writeTicket(drawn.ticket, os);
     std::string path = folder.path("tickets/" + drawn.name + ".json");
-    if (llvm::Error error = writeText(path, text))
+    if (llvm::Error error = writeFile(path, text))
       return error;
     // One sliced model a kappa; the others are a command away.
     if (!StringRef(drawn.name).ends_with("-0"))
@@ -493,7 +494,7 @@ llvm::Error Training::finish() {
   auto metrics = folder.readMetrics();
   if (!metrics)
     return metrics.takeError();
-  return writeText(folder.path("report.html"),
+  return writeFile(folder.path("report.html"),
                    trainingReport(plan(), *metrics, judged, measure()));
 }
 
@@ -519,7 +520,7 @@ llvm::Error Training::writeMasks() const {
   }
   llvm::json::Object file{{"axes", std::move(axes)},
                           {"masks", std::move(rounds)}};
-  return writeText(
+  return writeFile(
       folder.path("masks.json"),
       llvm::formatv("{0}\n", llvm::json::Value(std::move(file))).str());
 }

@@ -440,7 +440,7 @@ TEST_F(TrainerTest, AFullDiskLosesNothing) {
   EXPECT_NE(message.find("cannot be written: File too large"),
             std::string::npos)
       << message;
-  EXPECT_FALSE(llvm::sys::fs::exists(path + ".tmp"));
+  EXPECT_FALSE(llvm::sys::fs::exists(path + ".twist-tmp"));
   auto again = make();
   llvm::cantFail(again->resume(path, false));
   EXPECT_EQ(again->round(), 1);

@@ -34,7 +34,7 @@ struct TensorHeader {
 };
 
 /// Writes tensors in their order; `fill(i)` gives the bytes of tensor i, valid
-/// until the next call. To `path`.tmp first, flushed to the disk, then renamed.
+/// until the next call. The file is flushed to the disk before it has its name.
 llvm::Error writeTensors(
     llvm::StringRef path, llvm::ArrayRef<TensorHeader> tensors,
     const llvm::json::Object &metadata,

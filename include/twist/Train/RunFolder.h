@@ -48,9 +48,6 @@ private:
 /// Of a line of metrics.
 llvm::json::Object toJSON(const RoundReport &report);
 
-/// Writes a text file: a temporary one, renamed when it is whole.
-llvm::Error writeText(llvm::StringRef path, llvm::StringRef text);
-
 } // namespace twist::train
 
 #endif // TWIST_TRAIN_RUNFOLDER_H

@@ -13,11 +13,12 @@
 
 #include "Detail.h"
 
+#include "twist/Support/OutputFile.h"
+
 #include "google/protobuf/descriptor.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -69,7 +70,7 @@ private:
   llvm::DenseMap<const Descriptor *, bool> holds;
 };
 
-/// A file under a temporary name, removed unless kept.
+/// A file of the model, with a stream into it.
 class TemporaryFile {
 public:
   LogicalResult create(StringRef target, Location loc);
@@ -78,18 +79,12 @@ public:
   ~TemporaryFile() {
     if (stream)
       stream->clear_error();
-    stream.reset();
-    if (name.empty())
-      return;
-    fs::remove(name);
-    llvm::sys::DontRemoveFileOnSignal(name);
   }
-  StringRef getName() const { return name; }
+  StringRef getName() const { return file.temporaryPath(); }
   llvm::raw_fd_ostream &os() { return *stream; }
 
 private:
-  std::string target;
-  SmallString<256> name;
+  PendingFile file;
   std::unique_ptr<llvm::raw_fd_ostream> stream;
 };
 
@@ -200,23 +195,16 @@ Rope Serialiser::serialise(Message &message) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult TemporaryFile::create(StringRef path, Location loc) {
-  target = path.str();
-  fs::file_status status;
-  if (!fs::status(target, status) && !fs::is_regular_file(status))
-    return emitError(loc) << "cannot be written: not a regular file";
-  int fd;
-  SmallString<256> created;
-  if (std::error_code error = fs::createUniqueFile(target + ".%%%%%%%%.tmp", fd,
-                                                   created, fs::OF_None, 0644))
-    return emitError(loc) << "cannot be written: " << error.message();
-  name = created;
-  llvm::sys::RemoveFileOnSignal(name);
-  stream = std::make_unique<llvm::raw_fd_ostream>(fd, /*shouldClose=*/true);
+  if (llvm::Error error = file.open(path))
+    return emitError(loc) << "cannot be written: "
+                          << llvm::toString(std::move(error));
+  stream = std::make_unique<llvm::raw_fd_ostream>(file.descriptor(),
+                                                  /*shouldClose=*/false);
   return success();
 }
 
 LogicalResult TemporaryFile::close(Location loc) {
-  stream->close();
+  stream->flush();
   std::error_code error = stream->error();
   stream->clear_error();
   stream.reset();
@@ -226,10 +214,9 @@ LogicalResult TemporaryFile::close(Location loc) {
 }
 
 LogicalResult TemporaryFile::keep(Location loc) {
-  if (std::error_code error = fs::rename(name, target))
-    return emitError(loc) << "cannot be written: " << error.message();
-  llvm::sys::DontRemoveFileOnSignal(name);
-  name.clear();
+  if (llvm::Error error = file.keep())
+    return emitError(loc) << "cannot be written: "
+                          << llvm::toString(std::move(error));
   return success();
 }
 

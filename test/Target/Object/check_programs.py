@@ -169,7 +169,7 @@ def wrong_compilations():
     fails("a folder in the way", "cannot create 'folder.so': it is there and no regular file", "twist", "compile",
           "mlp.mlir", "-o", "folder", "--quiet")
     fails("full disk, weights", "cannot write 'bad.weights'", *compile_, limit=4096, leaves=["bad"])
-    fails("full disk, code", "cannot write 'bad.o'", "twist", "compile", "types.mlir", "-o", "bad", "--quiet", limit=1024,
+    fails("full disk, code", "program.o: cannot be written: File too large", "twist", "compile", "types.mlir", "-o", "bad", "--quiet", limit=1024,
           leaves=["bad"])
     twist = shutil.which("twist")
     os.makedirs("fake")
@@ -177,7 +177,7 @@ def wrong_compilations():
     os.chmod("fake/ld.lld-22", 0o755)
     here = [twist, *compile_[1:]]
     fails("a linker that fails", "linking failed: broken", "env", "PATH=" + os.path.abspath("fake") + ":/bin", *here, leaves=["bad"])
-    fails("no temporary folder", "cannot create a temporary file", "env", "TMPDIR=/nowhere", *here, leaves=["bad"])
+    fails("no temporary folder", "cannot create a temporary folder", "env", "TMPDIR=/nowhere", *here, leaves=["bad"])
     os.makedirs("moved/bin")
     shutil.copy(twist, "moved/bin/twist")
     fails("half an installation", "the installation is incomplete: there is no '", "moved/bin/twist", *compile_[1:], "--emit=exe",

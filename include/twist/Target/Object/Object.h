@@ -8,6 +8,8 @@
 #ifndef TWIST_TARGET_OBJECT_OBJECT_H
 #define TWIST_TARGET_OBJECT_OBJECT_H
 
+#include "twist/Support/OutputFile.h"
+
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/IR/Module.h"
@@ -40,23 +42,14 @@ struct Target {
 /// that LLVM does not know or a processor without AVX2 and FMA.
 mlir::FailureOr<Target> createTarget(llvm::StringRef cpu, mlir::Location loc);
 
-/// A file written under another name and renamed when it is wanted: no partial
-/// file is left behind, whatever happens.
+/// A PendingFile that reports errors at a location.
 class OutputFile {
 public:
   /// Creates the temporary file beside `path`.
-  static mlir::FailureOr<OutputFile> create(llvm::StringRef path,
-                                            mlir::Location loc);
-  OutputFile(OutputFile &&other)
-      : path(std::move(other.path)), temporary(std::move(other.temporary)),
-        file(std::exchange(other.file, -1)), loc(other.loc) {
-    other.temporary.clear();
-  }
-  OutputFile &operator=(OutputFile &&) = delete;
-  ~OutputFile(); ///< removes what was not kept
+  static mlir::FailureOr<OutputFile>
+  create(llvm::StringRef path, mlir::Location loc, bool isExecutable = false);
 
   llvm::StringRef getPath() const { return path; }
-  llvm::StringRef temporaryPath() const { return temporary; }
   mlir::LogicalResult write(llvm::ArrayRef<char> bytes);
   mlir::LogicalResult writeAt(llvm::ArrayRef<char> bytes, uint64_t offset);
   /// Closes the file and gives it its name.
@@ -64,10 +57,10 @@ public:
 
 private:
   OutputFile(llvm::StringRef path, mlir::Location loc) : path(path), loc(loc) {}
-  mlir::LogicalResult fail(const llvm::Twine &what, int error);
+  mlir::LogicalResult fail(const llvm::Twine &what, const llvm::Twine &why);
 
-  std::string path, temporary;
-  int file = -1;
+  std::string path;
+  PendingFile file;
   mlir::Location loc;
 };
 
@@ -98,16 +91,15 @@ mlir::LogicalResult emitObject(llvm::Module &module, const Target &target,
                                llvm::SmallVectorImpl<char> &object,
                                mlir::Location loc);
 
-/// Links the object file into a shared object that needs libc and libm only.
-mlir::LogicalResult linkSharedObject(llvm::StringRef object,
-                                     const OutputFile &output,
-                                     mlir::Location loc);
+/// Links machine code into a shared object that needs libc and libm only, in a
+/// folder among the system's temporary ones.
+mlir::LogicalResult linkSharedObject(llvm::ArrayRef<char> code,
+                                     OutputFile &output, mlir::Location loc);
 
-/// Links the object file and the runtime into an executable with the options of
+/// Links machine code and the runtime into an executable with the options of
 /// `twist run`; `runtime` is libTwistRuntimeStatic.a.
-mlir::LogicalResult linkExecutable(llvm::StringRef object,
-                                   llvm::StringRef runtime,
-                                   const OutputFile &output,
+mlir::LogicalResult linkExecutable(llvm::ArrayRef<char> code,
+                                   llvm::StringRef runtime, OutputFile &output,
                                    mlir::Location loc);
 
 } // namespace twist::object

@@ -28,7 +28,7 @@ def expect(message, path, *options, output=None, tool="twist-translate", **keywo
                           errors="replace", **keywords)
     assert done.returncode == 1, f"{message}: exit {done.returncode}\n{done.stderr}"
     assert message in done.stderr, f"expected {message!r}, got {done.stderr!r}"
-    left = glob.glob(f"{work}/*.tmp") + glob.glob(f"{work}/out.*")
+    left = glob.glob(f"{work}/*tmp") + glob.glob(f"{work}/out.*")
     assert not left, f"{message}: left {left}"
     count += 1
 
@@ -218,7 +218,7 @@ onnx.save(big, path)
 expect("out.onnx\":0:0): error: cannot be written: No such file or directory", path,
        output=f"{work}/no/out.onnx")
 os.makedirs(f"{work}/taken.onnx")
-expect("cannot be written: not a regular file", path, output=f"{work}/taken.onnx")
+expect("cannot be written: it is there and no regular file", path, output=f"{work}/taken.onnx")
 expect("more than a model file can hold (1000)", path, "--inline-limit=1000",
        "--external-data=never")
 full = dict(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200000, 200000)))
