@@ -102,9 +102,9 @@ def stopped(name, arguments, names, with_signal):
 
 
 def written_elsewhere(name, arguments, names):
-    """Another process has the lock of the last file: an error, and its file stays."""
+    """Another process has the lock of the first file: an error, and its file stays."""
     old_files("locked", names)
-    path = os.path.join("locked", names[-1] + ".twist-tmp")
+    path = os.path.join("locked", names[0] + ".twist-tmp")
     with open(path, "w", encoding="utf-8") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         other.write("theirs")
