@@ -30,11 +30,13 @@ def TwistDiscoverAxes : Pass<"twist-discover-axes", "::mlir::ModuleOp"> {
     anew.
 
     ```mlir
+    %up = weights.load <@m at 0 as tensor<4x8xf32>> {onnx.meta = {name = "up"}} : tensor<4x8xf32>
+    %down = weights.load <@m at 128 as tensor<8x4xf32>> {onnx.meta = {name = "down"}} : tensor<8x4xf32>
     %h = onnx.MatMul %x, %up : (tensor<?x4xf32>, tensor<4x8xf32>) -> tensor<?x8xf32>
     %a = onnx.Relu %h : (tensor<?x8xf32>) -> tensor<?x8xf32>
     %y = onnx.MatMul %a, %down : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32>
     // becomes
-    twist.axis @ffn_0 {kind = "ffn", index = 0 : i64, units = 8 : i64, sources = ["up:1", "down:0"]}
+    twist.axis @ffn_0 {index = 0 : i64, kind = "ffn", sources = ["up:1", "down:0"], units = 8 : i64}
     %h = onnx.MatMul %x, %up : (tensor<?x4xf32>, tensor<4x8xf32>) -> tensor<?x8xf32>
     %a = onnx.Relu %h : (tensor<?x8xf32>) -> tensor<?x8xf32>
     %g = twist.gate %a by @ffn_0 dim 1 at [#twist.place<offset = 0, outer = 1, units = 8, inner = 1>] : tensor<?x8xf32>
@@ -84,7 +86,7 @@ def TwistApplySubnetwork : Pass<"twist-apply-subnetwork", "::mlir::ModuleOp"> {
     module is checked: its axes exist, kept units ascend and are the axis's.
 
     ```mlir
-    twist.axis @ffn0 {kind = "ffn", index = 0 : i64, units = 4 : i64, sources = ["up:1"]}
+    twist.axis @ffn0 {index = 0 : i64, kind = "ffn", sources = ["up:1"], units = 4 : i64}
     // with {"version": 1, "axes": {"up:1": {"units": 4, "keep": [0, 3]}}} adds
     twist.subnetwork @ticket {ffn0 = array<i64: 0, 3>}
     ```
@@ -108,12 +110,12 @@ def TwistLowerGates : Pass<"twist-lower-gates", "::mlir::ModuleOp"> {
     and subnetwork.
 
     ```mlir
-    twist.axis @ffn0 {kind = "ffn", index = 0 : i64, units = 4 : i64, sources = ["up:1"]}
+    twist.axis @ffn0 {index = 0 : i64, kind = "ffn", sources = ["up:1"], units = 4 : i64}
     twist.subnetwork @ticket {ffn0 = array<i64: 0, 3>}
     %g = twist.gate %h by @ffn0 dim 1 at [#twist.place<offset = 0, outer = 1, units = 4, inner = 1>] : tensor<?x4xf32>
     // becomes
     %m = onnx.Constant {value = dense<[true, false, false, true]> : tensor<4xi1>} : tensor<4xi1>
-    %z = onnx.Constant {value = dense<0.0> : tensor<f32>} : tensor<f32>
+    %z = onnx.Constant {value = dense<0.000000e+00> : tensor<f32>} : tensor<f32>
     %g = onnx.Where %m, %h, %z : (tensor<4xi1>, tensor<?x4xf32>, tensor<f32>) -> tensor<?x4xf32>
     ```
   }];
@@ -134,13 +136,19 @@ def TwistSlice : Pass<"twist-slice", "::mlir::ModuleOp"> {
     weight used twice and cut differently becomes two views of the same bytes.
 
     ```mlir
-    twist.axis @ffn0 {kind = "ffn", index = 0 : i64, units = 4 : i64, sources = ["up:1"]}
+    twist.axis @ffn0 {index = 0 : i64, kind = "ffn", sources = ["up:1"], units = 4 : i64}
     twist.subnetwork @ticket {ffn0 = array<i64: 0, 3>}
-    %up = weights.load <@m at 0 as tensor<2x4xf32>> : tensor<2x4xf32>
+    %up = weights.load <@m at 0 as tensor<2x4xf32>> {onnx.meta = {name = "up"}} : tensor<2x4xf32>
+    %down = weights.load <@m at 32 as tensor<4x2xf32>> {onnx.meta = {name = "down"}} : tensor<4x2xf32>
     %h = onnx.MatMul %x, %up : (tensor<?x2xf32>, tensor<2x4xf32>) -> tensor<?x4xf32>
+    %g = twist.gate %h by @ffn0 dim 1 at [#twist.place<offset = 0, outer = 1, units = 4, inner = 1>] : tensor<?x4xf32>
+    %w = twist.gate %down by @ffn0 dim 0 at [#twist.place<offset = 0, outer = 1, units = 4, inner = 1>] : tensor<4x2xf32>
+    %y = onnx.MatMul %g, %w : (tensor<?x4xf32>, tensor<4x2xf32>) -> tensor<?x2xf32>
     // becomes
-    %up = weights.load <@m at 0 as tensor<2x4xf32> select [unit, array<i64: 0, 3>]> : tensor<2x2xf32>
+    %up = weights.load <@m at 0 as tensor<2x4xf32> select [unit, array<i64: 0, 3>]> {onnx.meta = {name = "up"}} : tensor<2x2xf32>
+    %down = weights.load <@m at 32 as tensor<4x2xf32> select [array<i64: 0, 3>, unit]> {onnx.meta = {name = "down"}} : tensor<2x2xf32>
     %h = onnx.MatMul %x, %up : (tensor<?x2xf32>, tensor<2x2xf32>) -> tensor<?x2xf32>
+    %y = onnx.MatMul %h, %down : (tensor<?x2xf32>, tensor<2x2xf32>) -> tensor<?x2xf32>
     ```
   }];
   let dependentDialects = ["::twist::onnx::ONNXDialect", "::twist::weights::WeightsDialect"];
@@ -163,12 +171,19 @@ def TwistPoison : Pass<"twist-poison", "::mlir::ModuleOp"> {
     To be run before `twist-lower-gates`.
 
     ```mlir
-    %up = weights.load <@m at 0 as tensor<2x4xf32>> : tensor<2x4xf32>
-    // becomes, with units 0 and 3 of dimension 1 kept
-    %up = weights.load <@m at 0 as tensor<2x4xf32>> : tensor<2x4xf32>
+    twist.axis @ffn0 {index = 0 : i64, kind = "ffn", sources = ["up:1"], units = 4 : i64}
+    twist.subnetwork @ticket {ffn0 = array<i64: 0, 3>}
+    %up = weights.load <@m at 0 as tensor<2x4xf32>> {onnx.meta = {name = "up"}} : tensor<2x4xf32>
+    %down = weights.load <@m at 32 as tensor<4x2xf32>> {onnx.meta = {name = "down"}} : tensor<4x2xf32>
+    %h = onnx.MatMul %x, %up : (tensor<?x2xf32>, tensor<2x4xf32>) -> tensor<?x4xf32>
+    %g = twist.gate %h by @ffn0 dim 1 at [#twist.place<offset = 0, outer = 1, units = 4, inner = 1>] : tensor<?x4xf32>
+    %w = twist.gate %down by @ffn0 dim 0 at [#twist.place<offset = 0, outer = 1, units = 4, inner = 1>] : tensor<4x2xf32>
+    %y = onnx.MatMul %g, %w : (tensor<?x4xf32>, tensor<4x2xf32>) -> tensor<?x2xf32>
+    // becomes
     %nan = onnx.Constant {value = dense<0x7FC00000> : tensor<f32>} : tensor<f32>
     %m = onnx.Constant {value = dense<[true, false, false, true]> : tensor<4xi1>} : tensor<4xi1>
-    %w = onnx.Where %m, %up, %nan : (tensor<4xi1>, tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+    %p = onnx.Where %m, %up, %nan : (tensor<4xi1>, tensor<2x4xf32>, tensor<f32>) -> tensor<2x4xf32>
+    %h = onnx.MatMul %x, %p : (tensor<?x2xf32>, tensor<2x4xf32>) -> tensor<?x4xf32>
     ```
   }];
   let dependentDialects = ["::twist::onnx::ONNXDialect"];
@@ -203,9 +218,7 @@ def TwistPrepareTraining : Pass<"twist-prepare-training", "::mlir::ModuleOp"> {
     %w = weights.load <@m at 0 as tensor<4x8xf16>> {onnx.meta = {name = "up"}} : tensor<4x8xf16>
     %y = onnx.MatMul %x, %w : (tensor<?x4xf16>, tensor<4x8xf16>) -> tensor<?x8xf16>
     // becomes
-    %w = weights.load <@m at 0 as tensor<4x8xf16>> {onnx.meta = {name = "up"},
-           twist.parameter = {name = "up", role = "weight", trainable = true, decayed = true, copies = []}}
-         : tensor<4x8xf32>
+    %w = weights.load <@m at 0 as tensor<4x8xf16>> {onnx.meta = {name = "up"}, twist.parameter = {copies = [], decayed = true, name = "up", role = "weight", trainable = true}} : tensor<4x8xf32>
     %y = onnx.MatMul %x, %w : (tensor<?x4xf32>, tensor<4x8xf32>) -> tensor<?x8xf32>
     ```
   }];
