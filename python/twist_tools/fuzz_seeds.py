@@ -1,7 +1,7 @@
-"""Seeds for twist-fuzz: python -m twist_tools.fuzz_seeds FOLDER [--no-cases]
+"""Seeds for twist-fuzz: python -m twist_tools.fuzz_seeds FOLDER [--no-cases] [--twist FILE]
 
 Small models of every family this package writes, a node test of the onnx package for each operator, the suite's models
-of format features, tickets, a weights file and arrays. Compiled code is added by who has a compiler.
+of format features, tickets, a weights file, arrays, and with --twist a compiled program.
 """
 import argparse
 import hashlib
@@ -10,6 +10,8 @@ import io
 import json
 import os
 import struct
+import subprocess
+import tempfile
 import warnings
 
 import numpy as np
@@ -89,10 +91,21 @@ def arrays():
         yield name, file.getvalue()
 
 
+def code(twist):
+    """A program's machine code, with the seal at its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, program = os.path.join(folder, "m.onnx"), os.path.join(folder, "m")
+        onnx.save(random_net.build(0)[0], model)
+        subprocess.run([twist, "compile", model, "-o", program, "--quiet"], check=True)
+        with open(program + ".so", "rb") as file:
+            return file.read()
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m twist_tools.fuzz_seeds")
     parser.add_argument("folder")
     parser.add_argument("--no-cases", action="store_true", help="without the onnx package's node tests")
+    parser.add_argument("--twist", help="the compiler: with a program of its making")
     options = parser.parse_args()
     os.makedirs(options.folder, exist_ok=True)
     count = 0
@@ -110,6 +123,8 @@ def main():
     for name, ticket in tickets():
         write(name + ".json", json.dumps(ticket).encode())
     write("program.weights", weights())
+    if options.twist:
+        write("program.so", code(options.twist))
     for name, array in arrays():
         write(name + ".npy", array)
     print(f"{count} seeds in {options.folder}")

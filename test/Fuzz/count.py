@@ -125,7 +125,8 @@ def main():
     options.binary = options.binary or os.path.join(ROOT, "build-sanitize" if options.sanitized else "build", "bin",
                                                     "twist-fuzz")
     if not os.path.isdir(options.seeds):
-        subprocess.run([sys.executable, "-m", "twist_tools.fuzz_seeds", options.seeds], check=True,
+        subprocess.run([sys.executable, "-m", "twist_tools.fuzz_seeds", options.seeds, "--twist",
+                        os.path.join(ROOT, "build", "bin", "twist")], check=True,
                        env=dict(os.environ, PYTHONPATH=os.path.join(ROOT, "python")))
     counter = Counter(options, sorted(os.path.join(options.seeds, name) for name in os.listdir(options.seeds)))
     crashes, end = 0, options.first + options.mutations
