@@ -7,7 +7,7 @@
 
 #include "twist/DFL/Knapsack.h"
 
-#include "twist/DFL/Relaxation.h"
+#include "LazyRelaxation.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
@@ -61,7 +61,7 @@ public:
   }
   Error maximise(int64_t count, const double *gains,
                  double *decisions) const override;
-  const Relaxation *relaxation() const override { return lp.get(); }
+  Expected<const Relaxation *> relaxation() const override { return lp.get(); }
 
 private:
   void solveOne(const double *gains, double *decision, double *now,
@@ -182,12 +182,17 @@ public:
   }
   Error maximise(int64_t count, const double *gains,
                  double *decisions) const override;
+  Expected<const Relaxation *> relaxation() const override {
+    return lazy.get([this] { return relax(); });
+  }
 
 private:
   struct Search;
+  Expected<std::unique_ptr<Relaxation>> relax() const;
   std::vector<double> weights; ///< [capacities, items]
   std::vector<double> capacities;
   int64_t nodes;
+  LazyRelaxation lazy;
 };
 } // namespace
 
@@ -196,6 +201,22 @@ MultiKnapsack::MultiKnapsack(ArrayRef<double> weights,
     : Problem(Sense::Maximise, int64_t(weights.size() / capacities.size())),
       weights(weights.begin(), weights.end()),
       capacities(capacities.begin(), capacities.end()), nodes(nodes) {}
+
+/// W v <= capacities, 0 <= v <= 1.
+Expected<std::unique_ptr<Relaxation>> MultiKnapsack::relax() const {
+  LinearConstraints constraints;
+  constraints.lower.assign(size_t(size()), 0.0);
+  constraints.upper.assign(size_t(size()), 1.0);
+  constraints.rowLower.assign(capacities.size(),
+                              -std::numeric_limits<double>::infinity());
+  constraints.rowUpper = capacities;
+  constraints.values = weights;
+  for (size_t e = 0; e < weights.size(); ++e)
+    constraints.indices.push_back(int64_t(e) % size());
+  for (size_t k = 0; k <= capacities.size(); ++k)
+    constraints.starts.push_back(int64_t(k) * size());
+  return makeLinearRelaxation(constraints);
+}
 
 /// Depth first, items by gain for their share of the capacities.
 struct MultiKnapsack::Search {

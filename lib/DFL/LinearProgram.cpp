@@ -7,6 +7,8 @@
 
 #include "twist/DFL/LinearProgram.h"
 
+#include "LazyRelaxation.h"
+
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -32,6 +34,12 @@ struct Library {
   int (*run)(void *);
   int (*getModelStatus)(const void *);
   int (*getSolution)(const void *, double *, double *, double *, double *);
+  int (*getNumNz)(const void *);
+  int (*getHessianNumNz)(const void *);
+  int (*getLp)(const void *, int format, int *columns, int *rows, int *entries,
+               int *sense, double *offset, double *cost, double *lower,
+               double *upper, double *rowLower, double *rowUpper, int *starts,
+               int *indices, double *values, int *integrality);
 
   /// Loaded once; never closed, for its threads may be there.
   static Expected<const Library *> get();
@@ -44,6 +52,9 @@ private:
 enum Status { Optimal = 7, Infeasible = 8, UnboundedOrInfeasible, Unbounded };
 /// Objective sense and the value of functions that found nothing wrong.
 constexpr int kMaximise = -1, kOk = 0;
+/// The format of matrices row by row; columns that are 0 or within their
+/// bounds, and such whole ones.
+constexpr int kRows = 2, kSemiContinuous = 2, kSemiInteger = 3;
 
 /// One model in HiGHS's memory.
 struct Model {
@@ -72,14 +83,20 @@ public:
   }
   Error maximise(int64_t count, const double *gains,
                  double *decisions) const override;
+  /// Of columns that are whole, without that.
+  Expected<const Relaxation *> relaxation() const override {
+    return lazy.get([this] { return relax(); });
+  }
 
 private:
+  Expected<std::unique_ptr<Relaxation>> relax() const;
   Error solve(Model &model, int64_t instance, const double *costs,
               double *decision) const;
 
   const Library &library;
   std::string path;
   int64_t rows;
+  LazyRelaxation lazy;
 };
 } // namespace
 
@@ -111,6 +128,9 @@ std::string Library::load() {
   find("Highs_run", run);
   find("Highs_getModelStatus", getModelStatus);
   find("Highs_getSolution", getSolution);
+  find("Highs_getNumNz", getNumNz);
+  find("Highs_getHessianNumNz", getHessianNumNz);
+  find("Highs_getLp", getLp);
   return missing;
 }
 
@@ -165,6 +185,42 @@ Error LinearProgram::maximise(int64_t count, const double *gains,
   return Error::success();
 }
 
+Expected<std::unique_ptr<Relaxation>> LinearProgram::relax() const {
+  Model model(library);
+  if (library.readModel(model.handle, path.c_str()) != kOk)
+    return createStringError("'" + path + "' can no longer be read");
+  size_t n = size_t(size()), m = size_t(rows),
+         entries = size_t(library.getNumNz(model.handle));
+  LinearConstraints found;
+  found.lower.resize(n);
+  found.upper.resize(n);
+  found.rowLower.resize(m);
+  found.rowUpper.resize(m);
+  found.values.resize(entries);
+  std::vector<int> starts(m + 1), indices(entries), integrality(n);
+  std::vector<double> costs(n);
+  int columns, rowCount, entryCount, sense;
+  double offset;
+  library.getLp(model.handle, kRows, &columns, &rowCount, &entryCount, &sense,
+                &offset, costs.data(), found.lower.data(), found.upper.data(),
+                found.rowLower.data(), found.rowUpper.data(), starts.data(),
+                indices.data(), found.values.data(), integrality.data());
+  for (size_t j = 0; j < n; ++j)
+    if (integrality[j] == kSemiContinuous || integrality[j] == kSemiInteger)
+      return createStringError(
+          formatv("'{0}': column {1} is 0 or within bounds, which has no "
+                  "linear relaxation here",
+                  path, j)
+              .str());
+  starts[m] = int(entries);
+  found.starts.assign(starts.begin(), starts.end());
+  found.indices.assign(indices.begin(), indices.end());
+  auto made = makeLinearRelaxation(found);
+  if (!made)
+    return createStringError("'" + path + "': " + toString(made.takeError()));
+  return made;
+}
+
 Expected<std::unique_ptr<Problem>>
 twist::dfl::makeLinearProgram(StringRef path) {
   auto library = Library::get();
@@ -178,6 +234,9 @@ twist::dfl::makeLinearProgram(StringRef path) {
   if (status != kOk || columns < 1)
     return createStringError("'" + path +
                              "' is no programme that HiGHS reads (.mps, .lp)");
+  if ((*library)->getHessianNumNz(model.handle) > 0)
+    return createStringError("'" + path +
+                             "' has a quadratic objective; costs are linear");
   (*library)->getObjectiveSense(model.handle, &sense);
   return std::make_unique<LinearProgram>(
       **library, path.str(),

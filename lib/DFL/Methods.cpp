@@ -65,10 +65,15 @@ twist::dfl::makeMethod(StringRef name, const MethodParameters &given,
     return createStringError("there is no method '" + name + "'; there are " +
                              known);
   }
-  if (row->needsRelaxation && !problem.relaxation())
-    return createStringError("method '" + name +
-                             "' differentiates a linear relaxation, which a " +
-                             problem.describe() + " does not have");
+  if (row->needsRelaxation) {
+    auto relaxation = problem.relaxation();
+    if (!relaxation)
+      return relaxation.takeError();
+    if (!*relaxation)
+      return createStringError(
+          "method '" + name + "' differentiates a linear relaxation, which a " +
+          problem.describe() + " does not have");
+  }
   MethodParameters values = row->defaults;
   for (const auto &[key, value] : given) {
     auto found = values.find(key);

@@ -117,8 +117,11 @@ Error QuadraticProgram::solve() {
     for (int64_t i = 0; i < n; ++i)
       affine += (x[i] + alpha * dx[i]) * (z[i] + alpha * dz[i]) / n;
     double sigma = std::pow(affine / mu, 3);
+    // What is corrected is the step that can be taken: with all of it, the
+    // method can go in circles (Colombo, Gondzio: Further development of
+    // multiple centrality correctors, 2008, section 2).
     for (int64_t i = 0; i < n; ++i)
-      complement[i] = sigma * mu - x[i] * z[i] - dx[i] * dz[i];
+      complement[i] = sigma * mu - x[i] * z[i] - alpha * alpha * dx[i] * dz[i];
     direction(complement, dx, dy, dz);
     // One step for both: with a quadratic term, dual residuals see x.
     alpha = 0.9995 * std::min(step(x, dx), step(z, dz));

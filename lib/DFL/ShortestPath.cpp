@@ -7,7 +7,7 @@
 
 #include "twist/DFL/ShortestPath.h"
 
-#include "twist/DFL/Relaxation.h"
+#include "LazyRelaxation.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
@@ -25,36 +25,51 @@ class ShortestPath final : public Problem {
 public:
   ShortestPath(int64_t rows, int64_t columns, std::vector<Edge> edges)
       : Problem(Sense::Minimise, int64_t(edges.size())), rows(rows),
-        columns(columns), edges(std::move(edges)), flow(makeFlow()) {}
+        columns(columns), edges(std::move(edges)) {}
 
   std::string describe() const override {
     return formatv("shortest path on a grid of {0} by {1}", rows, columns);
   }
   Error maximise(int64_t count, const double *gains,
                  double *decisions) const override;
-  const Relaxation *relaxation() const override { return &flow; }
+  Expected<const Relaxation *> relaxation() const override {
+    return lazy.get([this] { return makeLinearRelaxation(flow()); });
+  }
 
 private:
-  std::unique_ptr<NormalSystem> makeFlow() const;
+  LinearConstraints flow() const;
 
   int64_t rows, columns;
   std::vector<Edge> edges; ///< each behind all that lead to its `from`
-  Relaxation flow;
+  LazyRelaxation lazy;
 };
 } // namespace
 
 /// What leaves a node less what enters: 1 at the first, 0 elsewhere; the last
 /// node's row follows from the others.
-std::unique_ptr<NormalSystem> ShortestPath::makeFlow() const {
-  size_t nodes = size_t(rows * columns - 1), n = edges.size();
-  std::vector<double> matrix(nodes * n, 0.0), right(nodes, 0.0);
-  right[0] = 1;
-  for (size_t e = 0; e < n; ++e) {
-    matrix[size_t(edges[e].from) * n + e] = 1;
-    if (size_t(edges[e].to) < nodes)
-      matrix[size_t(edges[e].to) * n + e] = -1;
+LinearConstraints ShortestPath::flow() const {
+  auto nodes = size_t(rows * columns - 1);
+  LinearConstraints flow;
+  flow.lower.assign(edges.size(), 0.0);
+  flow.upper.assign(edges.size(), std::numeric_limits<double>::infinity());
+  flow.rowLower.assign(nodes, 0.0);
+  flow.rowLower[0] = 1;
+  flow.rowUpper = flow.rowLower;
+  std::vector<std::vector<std::pair<int64_t, double>>> entries(nodes + 1);
+  for (size_t e = 0; e < edges.size(); ++e) {
+    entries[edges[e].from].push_back({int64_t(e), 1});
+    entries[edges[e].to].push_back({int64_t(e), -1});
   }
-  return makeDenseSystem(std::move(matrix), std::move(right), int64_t(n));
+  entries.pop_back();
+  for (const auto &row : entries) {
+    flow.starts.push_back(int64_t(flow.values.size()));
+    for (auto [column, value] : row) {
+      flow.indices.push_back(column);
+      flow.values.push_back(value);
+    }
+  }
+  flow.starts.push_back(int64_t(flow.values.size()));
+  return flow;
 }
 
 /// Longest paths by gain: an edge is asked for when all paths to its start are

@@ -211,13 +211,16 @@ public:
                       double *losses) const override {
     Flat flat(problem, batch);
     int64_t n = flat.n;
+    auto relaxation = problem.relaxation();
+    if (!relaxation)
+      return relaxation.takeError();
     Vector x(n), cotangent(n);
     for (int64_t i = 0; i < batch.count; ++i) {
       const double *y = batch.labels + i * n;
       for (int64_t k = 0; k < n; ++k)
         cotangent[k] = -y[k] / batch.batchSize;
-      if (Error error = solve(*problem.relaxation(), batch.predicted + i * n,
-                              x.data(), cotangent.data(), gradient + i * n))
+      if (Error error = solve(**relaxation, batch.predicted + i * n, x.data(),
+                              cotangent.data(), gradient + i * n))
         return make_error<InstanceError>(i, ": " + toString(std::move(error)));
       if (losses)
         losses[i] = dot(y, batch.optima + i * n, n) - dot(y, x.data(), n);

@@ -186,47 +186,88 @@ using Matrix =
 using Eigen::Map;
 using Eigen::VectorXd;
 
+/// Rows: those of the matrix, then x_j + s = u for each bounded column j.
+/// Columns: the matrix's, then the slacks s.
 class DenseSystem final : public NormalSystem {
 public:
-  DenseSystem(std::vector<double> matrix, std::vector<double> b,
-              int64_t variables)
-      : NormalSystem(variables, int64_t(matrix.size() / b.size()), b),
-        values(std::move(matrix)) {}
+  DenseSystem(std::vector<double> matrix, int64_t rows, int64_t columns,
+              std::vector<double> b, int64_t variables,
+              ArrayRef<UpperBound> bounds)
+      : NormalSystem(variables, columns + int64_t(bounds.size()), std::move(b)),
+        matrixRows(rows), matrixColumns(columns), values(std::move(matrix)) {
+    for (const UpperBound &bound : bounds)
+      bounded.push_back(bound.column);
+  }
 
   Map<const Matrix> matrix() const {
-    return Map<const Matrix>(values.data(), rows(), columns());
+    return Map<const Matrix>(values.data(), matrixRows, matrixColumns);
   }
   void apply(const double *x, double *y) const override {
-    Map<VectorXd>(y, rows()) = matrix() * Map<const VectorXd>(x, columns());
+    Map<VectorXd>(y, matrixRows) =
+        matrix() * Map<const VectorXd>(x, matrixColumns);
+    for (size_t k = 0; k < bounded.size(); ++k)
+      y[matrixRows + int64_t(k)] =
+          x[bounded[k]] + x[matrixColumns + int64_t(k)];
   }
   void applyTransposed(const double *y, double *x) const override {
-    Map<VectorXd>(x, columns()) =
-        matrix().transpose() * Map<const VectorXd>(y, rows());
+    Map<VectorXd>(x, matrixColumns) =
+        matrix().transpose() * Map<const VectorXd>(y, matrixRows);
+    for (size_t k = 0; k < bounded.size(); ++k) {
+      x[bounded[k]] += y[matrixRows + int64_t(k)];
+      x[matrixColumns + int64_t(k)] = y[matrixRows + int64_t(k)];
+    }
   }
   std::unique_ptr<Factors> factors() const override;
+
+  const int64_t matrixRows, matrixColumns;
+  std::vector<int64_t> bounded; ///< columns with bounds, in order of the rows
 
 private:
   std::vector<double> values;
 };
 
+/// Rows of bounds are eliminated first: what is left has the matrix's rows.
 class DenseFactors final : public NormalSystem::Factors {
 public:
-  explicit DenseFactors(const DenseSystem &system) : system(system) {}
+  explicit DenseFactors(const DenseSystem &system)
+      : system(system), border(system.bounded.size()),
+        inverse(system.bounded.size()) {}
 
   void refactor(const double *d, double damping) override {
+    VectorXd left = Map<const VectorXd>(d, system.matrixColumns);
+    for (size_t k = 0; k < border.size(); ++k) {
+      double at = d[system.bounded[k]];
+      double rest = d[system.matrixColumns + int64_t(k)] + damping;
+      border[k] = at;
+      inverse[k] = 1 / (at + rest);
+      left[system.bounded[k]] = at * rest * inverse[k];
+    }
     auto a = system.matrix();
-    Matrix scaled = a * Map<const VectorXd>(d, system.columns()).asDiagonal();
+    Matrix scaled = a * left.asDiagonal();
     Eigen::MatrixXd normal = scaled * a.transpose();
     normal.diagonal().array() += damping;
-    cholesky.compute(normal);
+    if (system.matrixRows)
+      cholesky.compute(normal);
   }
   void solve(double *r) const override {
-    Map<VectorXd> right(r, system.rows());
-    right = cholesky.solve(right).eval();
+    auto a = system.matrix();
+    Map<VectorXd> right(r, system.matrixRows);
+    double *behind = r + system.matrixRows;
+    VectorXd moved = VectorXd::Zero(system.matrixColumns);
+    for (size_t k = 0; k < border.size(); ++k)
+      moved[system.bounded[k]] = border[k] * inverse[k] * behind[k];
+    right -= a * moved;
+    if (system.matrixRows)
+      right = cholesky.solve(right).eval();
+    VectorXd back = a.transpose() * right;
+    for (size_t k = 0; k < border.size(); ++k)
+      behind[k] =
+          inverse[k] * (behind[k] - border[k] * back[system.bounded[k]]);
   }
 
 private:
   const DenseSystem &system;
+  std::vector<double> border, inverse;
   Eigen::LDLT<Eigen::MatrixXd> cholesky;
 };
 } // namespace
@@ -237,7 +278,11 @@ std::unique_ptr<NormalSystem::Factors> DenseSystem::factors() const {
 
 std::unique_ptr<NormalSystem>
 twist::dfl::makeDenseSystem(std::vector<double> matrix,
-                            std::vector<double> rightSide, int64_t variables) {
-  return std::make_unique<DenseSystem>(std::move(matrix), std::move(rightSide),
-                                       variables);
+                            std::vector<double> rightSide, int64_t columns,
+                            int64_t variables, ArrayRef<UpperBound> bounds) {
+  auto rows = int64_t(rightSide.size());
+  for (const UpperBound &bound : bounds)
+    rightSide.push_back(bound.bound);
+  return std::make_unique<DenseSystem>(std::move(matrix), rows, columns,
+                                       std::move(rightSide), variables, bounds);
 }

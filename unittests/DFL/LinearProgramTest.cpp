@@ -5,46 +5,19 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "twist/DFL/LinearProgram.h"
+#include "WithHighs.h"
 
 #include "twist/DFL/Knapsack.h"
 #include "twist/DFL/Random.h"
 #include "twist/DFL/Relaxation.h"
 #include "twist/DFL/ShortestPath.h"
 
-#include "llvm/ADT/SmallString.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/raw_ostream.h"
-
-#include "gtest/gtest.h"
-
-#include <cstdlib>
-
 using namespace twist::dfl;
 using Vector = std::vector<double>;
 
 namespace {
 
-/// Tests where ./dev has put HiGHS; where it has not, they are skipped.
-class LinearProgram : public testing::Test {
-protected:
-  void SetUp() override {
-    if (!*TWIST_TEST_HIGHS)
-      GTEST_SKIP() << "HiGHS was not there when this was configured";
-    setenv("TWIST_HIGHS", TWIST_TEST_HIGHS, /*overwrite=*/1);
-    int descriptor;
-    ASSERT_FALSE(
-        llvm::sys::fs::createTemporaryFile("dfl", "lp", descriptor, path));
-    ::close(descriptor);
-  }
-  void TearDown() override { llvm::sys::fs::remove(path); }
-  std::unique_ptr<Problem> read(llvm::StringRef text) {
-    std::error_code code;
-    llvm::raw_fd_ostream(path, code) << text;
-    return llvm::cantFail(makeLinearProgram(path));
-  }
-  llvm::SmallString<128> path;
-};
+using LinearProgram = WithHighs;
 
 std::string sum(const Vector &factors) {
   std::string text;
@@ -151,5 +124,10 @@ TEST_F(LinearProgram, SaysWhichInstanceHasNoOptimum) {
   llvm::raw_fd_ostream(path, code) << "no programme at all";
   std::string text = llvm::toString(makeLinearProgram(path).takeError());
   EXPECT_NE(text.find("is no programme that HiGHS reads"), std::string::npos);
+  llvm::raw_fd_ostream(path, code)
+      << "minimize\n obj: x0 + [ 2 x0 ^ 2 ] / 2\nsubject to\n x0 >= 2\nend\n";
+  text = llvm::toString(makeLinearProgram(path).takeError());
+  EXPECT_NE(text.find("has a quadratic objective; costs are linear"),
+            std::string::npos);
 }
 } // namespace

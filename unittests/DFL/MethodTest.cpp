@@ -8,6 +8,7 @@
 #include "twist/DFL/Method.h"
 
 #include "twist/DFL/Knapsack.h"
+#include "twist/DFL/Portfolio.h"
 #include "twist/DFL/Random.h"
 
 #include "gtest/gtest.h"
@@ -259,11 +260,11 @@ TEST(Method, SaysWhatIsWrong) {
             "method 'dbb' has no hyper-parameter 'mu'");
   EXPECT_EQ(error("dbb", {{"lambda", 0}}),
             "hyper-parameter 'lambda' of method 'dbb' is positive, not 0");
-  auto flat = llvm::cantFail(makeMultiKnapsack({1, 1}, {1}));
+  auto flat = llvm::cantFail(makePortfolio({1}, 1, 2));
   EXPECT_EQ(
       llvm::toString(makeMethod("qptl", {}, *flat).takeError()),
-      "method 'qptl' differentiates a linear relaxation, which a knapsack "
-      "of 2 items, 1 capacities does not have");
+      "method 'qptl' differentiates a linear relaxation, which a portfolio "
+      "of 1 assets, risk 2 does not have");
   scene.predicted[9] = std::nan("");
   Vector gradient(scene.predicted.size());
   Parallel alone;

@@ -158,19 +158,20 @@ TEST(ShortestPath, EqualsAllPaths) {
 
 TEST(ShortestPath, RelaxationIsThePath) {
   auto problem = llvm::cantFail(makeShortestPath(4, 3));
+  const Relaxation *relaxation = llvm::cantFail(problem->relaxation());
   for (uint32_t trial = 0; trial < 50; ++trial) {
     Draws draws(4, trial, 0, DrawData);
     std::vector<double> gains(17), x(17), path(17);
     for (double &gain : gains)
       gain = draws.normal();
     ASSERT_FALSE(bool(problem->maximise(1, gains.data(), path.data())));
-    ASSERT_FALSE(bool(problem->relaxation()->selfDual(
-        gains.data(), {1e-9, 1e-8}, x.data(), nullptr, nullptr)));
+    ASSERT_FALSE(bool(relaxation->selfDual(gains.data(), {1e-9, 1e-8}, x.data(),
+                                           nullptr, nullptr)));
     for (size_t i = 0; i < 17; ++i)
       EXPECT_NEAR(x[i], path[i], 1e-3) << "trial " << trial;
     // So little mu that the quadratic's optimum is the path too.
-    ASSERT_FALSE(bool(problem->relaxation()->quadratic(
-        gains.data(), 1e-3, x.data(), nullptr, nullptr)));
+    ASSERT_FALSE(bool(
+        relaxation->quadratic(gains.data(), 1e-3, x.data(), nullptr, nullptr)));
     EXPECT_NEAR(dot(gains.data(), x.data(), 17),
                 dot(gains.data(), path.data(), 17), 0.02);
   }

@@ -73,8 +73,11 @@ public:
                                double *decisions) const = 0;
 
   /// The linear programme that methods with continuous relaxations
-  /// differentiate; null where the problem has none.
-  virtual const Relaxation *relaxation() const { return nullptr; }
+  /// differentiate; null where the problem has none. One that cannot be made is
+  /// an error.
+  virtual llvm::Expected<const Relaxation *> relaxation() const {
+    return nullptr;
+  }
 
 protected:
   Problem(Sense sense, int64_t size) : sense_(sense), size_(size) {}

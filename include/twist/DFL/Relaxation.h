@@ -69,10 +69,16 @@ private:
 /// w·x + s = capacity, x_i + s_i = 1: A D Aᵀ is an arrow, solved in O(items).
 std::unique_ptr<NormalSystem> makeKnapsackSystem(std::vector<double> weights,
                                                  double capacity);
-/// `matrix` [rows, columns] of full row rank, by dense Cholesky.
-std::unique_ptr<NormalSystem> makeDenseSystem(std::vector<double> matrix,
-                                              std::vector<double> rightSide,
-                                              int64_t variables);
+struct UpperBound {
+  int64_t column;
+  double bound;
+};
+/// `matrix` [rows, columns] of full row rank by dense Cholesky; then a row and
+/// a slack for each of `bounds`, at no such cost.
+std::unique_ptr<NormalSystem>
+makeDenseSystem(std::vector<double> matrix, std::vector<double> rightSide,
+                int64_t columns, int64_t variables,
+                llvm::ArrayRef<UpperBound> bounds = {});
 
 struct SelfDualOptions {
   double threshold = 0.1; ///< stop where the complementarity mu is below
@@ -94,9 +100,9 @@ public:
 
   /// The interior point's x/tau when it stops, and its derivative likewise. A
   /// programme without an optimum is an error.
-  llvm::Error selfDual(const double *gains, const SelfDualOptions &options,
-                       double *x, const double *cotangent,
-                       double *pullback) const;
+  virtual llvm::Error selfDual(const double *gains,
+                               const SelfDualOptions &options, double *x,
+                               const double *cotangent, double *pullback) const;
 
 private:
   std::unique_ptr<NormalSystem> system_;
@@ -106,6 +112,24 @@ private:
 /// capacity.
 std::unique_ptr<Relaxation> makeKnapsackRelaxation(std::vector<double> weights,
                                                    double capacity);
+
+/// rowLower <= A v <= rowUpper, lower <= v <= upper; infinite where there is no
+/// bound. Entry e of row k, for e from starts[k] to starts[k + 1], is values[e]
+/// in column indices[e].
+struct LinearConstraints {
+  std::vector<double> lower, upper;       ///< [columns]
+  std::vector<double> rowLower, rowUpper; ///< [rows]
+  std::vector<int64_t> starts, indices;
+  std::vector<double> values;
+};
+/// Any programme's, brought to the standard form above: columns are shifted to
+/// their bounds, turned where they have only an upper one, and cut in two
+/// halves where they have none; fixed ones, and equations that follow from
+/// others, are left out. |x|² is that of the programme's own columns. Bounds or
+/// equations that contradict each other, and systems too large for dense
+/// equations, are an error.
+llvm::Expected<std::unique_ptr<Relaxation>>
+makeLinearRelaxation(const LinearConstraints &constraints);
 
 } // namespace twist::dfl
 
