@@ -70,6 +70,7 @@ static bool fromJSON(const json::Value &value, TransferRecord &transfer,
   json::ObjectMapper map(value, path);
   return map && map.map("task", transfer.task) &&
          map.map("seed", transfer.seed) &&
+         map.map("methods", transfer.methods) &&
          map.map("transfer", transfer.matrices);
 }
 
@@ -80,6 +81,7 @@ static void addOnce(std::vector<std::string> &names, const std::string &name) {
     names.push_back(name);
 }
 
+/// The size of attacks that the sweep in `run` looks at most closely.
 static Expected<double> readFocus(StringRef run) {
   SmallString<256> path(run);
   sys::path::append(path, "sweep.json");
@@ -92,11 +94,10 @@ static Expected<double> readFocus(StringRef run) {
   if (const json::Object *object = value->getAsObject()) {
     if (auto focus = object->getNumber("focus"))
       return *focus;
-    double most = 0.25;
-    if (const json::Array *sizes = object->getArray("eps"))
-      for (const json::Value &size : *sizes)
-        most = std::max(&size == &sizes->front() ? 0 : most,
-                        size.getAsNumber().value_or(0));
+    const json::Array *sizes = object->getArray("eps");
+    double most = sizes ? 0 : 0.25; // as parseSweep has it
+    for (const json::Value &size : sizes ? *sizes : json::Array())
+      most = std::max(most, size.getAsNumber().value_or(0));
     return most;
   }
   return createStringError(path.str() + ": is no sweep");

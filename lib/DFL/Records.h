@@ -47,11 +47,18 @@ struct ModelRecord {
   std::vector<PointRecord> points;
   std::vector<CurveRecord> curve;
   std::map<std::string, std::vector<double>> distributions;
+
+  std::string name() const {
+    return task + " / " + method + " / " + std::to_string(seed);
+  }
 };
 
+/// For each attack, the regret of the column's method at what was made on the
+/// row's.
 struct TransferRecord {
   std::string task;
   int64_t seed = 0;
+  std::vector<std::string> methods; ///< of rows and columns
   std::map<std::string, std::vector<std::vector<double>>> matrices;
 };
 

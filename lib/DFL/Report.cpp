@@ -88,7 +88,17 @@ private:
   void transfers(const std::string &task);
   void curves(const std::string &task);
   void hypothesis();
-  void violations();
+  /// A model whose robustness is not that of its quality.
+  struct Violation {
+    const ModelRecord *model;
+    bool good;
+    const char *kind() const {
+      return good ? "good but weak" : "bad but strong";
+    }
+  };
+  std::vector<Violation> findViolations() const;
+  void violations(ArrayRef<Violation> found);
+  void targeted(ArrayRef<Violation> found);
   void tables();
 
   void chart(const std::string &name, const report::Chart &chart) {
@@ -103,6 +113,16 @@ private:
   report::Page page;
   std::vector<ReportFile> files;
 };
+
+/// Quoted where it has to be.
+std::string csvCell(const std::string &cell) {
+  if (cell.find_first_of(",\"\n") == std::string::npos)
+    return cell;
+  std::string quoted = "\"";
+  for (char c : cell)
+    quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
 
 /// Of file names: letters, digits and dashes.
 std::string slug(StringRef text) {
@@ -120,7 +140,7 @@ void Builder::table(const std::string &name, const Row &header,
   std::string text;
   auto line = [&](const Row &cells) {
     for (size_t i = 0; i < cells.size(); ++i)
-      text += (i ? "," : "") + cells[i];
+      text += (i ? "," : "") + csvCell(cells[i]);
     text += "\n";
   };
   line(header);
@@ -275,11 +295,13 @@ void Builder::distributions(const std::string &task) {
 
 void Builder::transfers(const std::string &task) {
   std::map<std::string, std::vector<std::vector<double>>> sums;
+  Row methods;
   double count = 0;
   for (const TransferRecord &record : records.transfers) {
     if (record.task != task)
       continue;
     ++count;
+    methods = record.methods;
     for (const auto &[attack, matrix] : record.matrices) {
       auto &sum = sums[attack];
       sum.resize(matrix.size());
@@ -295,10 +317,10 @@ void Builder::transfers(const std::string &task) {
                    " made on the row's model, regret of "
                    "the column's, %:");
     Row header = {"made on"};
-    append_range(header, records.methods);
+    append_range(header, methods);
     std::vector<Row> rows;
     for (size_t i = 0; i < sum.size(); ++i) {
-      Row row = {records.methods[i]};
+      Row row = {methods[i]};
       for (double value : sum[i])
         row.push_back(percent(value / count));
       rows.push_back(std::move(row));
@@ -397,14 +419,8 @@ void Builder::hypothesis() {
 }
 
 /// Good models that are not robust, and bad ones that are.
-void Builder::violations() {
-  page.heading("Models that violate it");
-  page.paragraph(
-      "Better than the median of their task in regret and in error, "
-      "yet among its least robust third; or worse in both, yet among "
-      "its most robust third. Growth of regret under the strongest "
-      "attack at each length of training, %.");
-  std::vector<Row> rows;
+std::vector<Builder::Violation> Builder::findViolations() const {
+  std::vector<Violation> found;
   for (const std::string &task : records.tasks) {
     std::vector<const ModelRecord *> models;
     std::vector<double> robust, regret, error;
@@ -420,21 +436,86 @@ void Builder::violations() {
     for (size_t i = 0; i < models.size(); ++i) {
       bool good = q[i] < n / 2 && e[i] < n / 2,
            bad = q[i] >= n / 2 && e[i] >= n / 2;
-      bool weak = r[i] < n / 3, strong = r[i] >= 2 * n / 3;
-      if (!((good && weak) || (bad && strong)))
-        continue;
-      std::string growth;
-      for (const PointRecord &point : models[i]->points)
-        growth += (growth.empty() ? "" : "; ") + std::to_string(point.epochs) +
-                  ": " + percent(worst(point).value_or(0));
-      rows.push_back({task + " / " + models[i]->method + " / " +
-                          std::to_string(models[i]->seed),
-                      good ? "good but weak" : "bad but strong",
-                      percent(regret[i]), report::number(error[i]), growth});
+      if ((good && r[i] < n / 3) || (bad && r[i] >= 2 * n / 3))
+        found.push_back({models[i], good});
     }
+  }
+  return found;
+}
+
+void Builder::violations(ArrayRef<Violation> found) {
+  page.heading("Models that violate it");
+  page.paragraph(
+      "Better than the median of their task in regret and in error, "
+      "yet among its least robust third; or worse in both, yet among "
+      "its most robust third. Growth of regret under the strongest "
+      "attack at each length of training, %.");
+  std::vector<Row> rows;
+  for (const Violation &violation : found) {
+    std::string growth;
+    for (const PointRecord &point : violation.model->points)
+      growth += (growth.empty() ? "" : "; ") + std::to_string(point.epochs) +
+                ": " + percent(worst(point).value_or(0));
+    const Metrics &clean = violation.model->points.back().clean;
+    rows.push_back({violation.model->name(), violation.kind(),
+                    percent(clean.relative), report::number(clean.error),
+                    growth});
   }
   table("violations", {"model", "how", "regret %", "error", "growth by epochs"},
         rows);
+}
+
+/// What attacks towards a given decision do to these models as they are
+/// trained, beside all others.
+void Builder::targeted(ArrayRef<Violation> found) {
+  page.heading("Targeted attacks on them as they are trained");
+  Row attacks;
+  for (const std::string &attack : records.attacks)
+    if (StringRef(attack).ends_with("/targeted"))
+      attacks.push_back(attack);
+  if (attacks.empty()) {
+    page.paragraph("No attack of this sweep has a target.");
+    return;
+  }
+  page.paragraph(
+      "An attack with a target wants the decision of the next instance. Growth "
+      "of regret by it, size " +
+      printed(records.focus) + ", %, after so many epochs.");
+  for (const std::string &attack : attacks) {
+    report::Chart chart{
+        "Attack " + attack, "epochs", "growth of regret, %", {}};
+    std::map<std::string, std::map<int64_t, std::vector<double>>> groups;
+    std::vector<Row> rows;
+    for (const ModelRecord &model : records.models) {
+      const auto *violation = find_if(
+          found, [&](const Violation &one) { return one.model == &model; });
+      bool violates = violation != found.end();
+      for (const PointRecord &point : model.points) {
+        const AttackRecord *record = find(point, attack, records.focus);
+        if (!record)
+          continue;
+        groups[violates ? violation->kind() : "the others"][point.epochs]
+            .push_back(record->foolingRegret);
+        if (violates)
+          rows.push_back({model.name(), std::to_string(point.epochs),
+                          percent(point.clean.relative),
+                          percent(record->metrics.relative),
+                          percent(record->foolingRegret),
+                          report::number(record->foolingError)});
+      }
+    }
+    for (const auto &[name, at] : groups) {
+      report::Series series{name + ", mean", {}};
+      for (const auto &[epochs, values] : at)
+        series.points.push_back({double(epochs), 100 * average(values).mean});
+      chart.series.push_back(std::move(series));
+    }
+    this->chart("targeted-" + slug(attack), chart);
+    table("targeted-" + slug(attack),
+          {"model", "epochs", "regret %", "attacked %", "growth %",
+           "moved prediction"},
+          rows);
+  }
 }
 
 /// All numbers, one line each.
@@ -498,7 +579,9 @@ std::vector<ReportFile> Builder::build() {
   }
   if (!records.attacks.empty()) {
     hypothesis();
-    violations();
+    std::vector<Violation> found = findViolations();
+    violations(found);
+    targeted(found);
   }
   tables();
   files.insert(files.begin(), {"report.html", page.str()});

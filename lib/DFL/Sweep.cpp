@@ -394,10 +394,14 @@ Expected<json::Value> TransferUnit::run(StringRef unit,
     }
     matrices[attackName(options)] = std::move(rows);
   }
+  json::Array methods; // of rows and columns
+  for (const SweepMethod &method : spec.methods)
+    methods.push_back(method.name);
   return json::Value(json::Object{{"unit", unit.str()},
                                   {"task", task.name},
                                   {"seed", seed},
                                   {"eps", spec.focus},
+                                  {"methods", std::move(methods)},
                                   {"transfer", std::move(matrices)}});
 }
 

@@ -75,6 +75,10 @@ static Error parseMethod(const json::Value &value, std::string where,
         return other.name == method.name;
       }))
     fields.wrong("name", "'" + method.name + "' is another method's too");
+  if (method.name == "transfer" || StringRef(method.name).contains('/'))
+    fields.wrong("name", "'" + method.name +
+                             "': names of results are TASK/METHOD/SEED and "
+                             "TASK/transfer/SEED");
   if (Error error = fields.finish())
     return error;
   for (auto [task, parameters] : zip_equal(spec.tasks, method.parameters))

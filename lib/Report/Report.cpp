@@ -52,8 +52,13 @@ std::string twist::report::number(double value) {
 static constexpr const char *kColours[] = {
     "#1b6ca8", "#c8553d", "#3a7d44", "#8e44ad", "#b7860b", "#3d3d3d",
     "#17a2a2", "#a83279", "#6b8e23", "#5b5bd6", "#e07b00", "#7a5230"};
-static constexpr double kWidth = 720, kHeight = 320;
-static constexpr double kLeft = 70, kRight = 160, kTop = 34, kBottom = 46;
+/// Lines are told apart without colours too.
+static constexpr const char *kDashes[] = {"", "6 3", "2 2", "8 3 2 3"};
+static constexpr double kWidth = 760, kLeastHeight = 320;
+static constexpr double kLeft = 70, kRight = 200, kTop = 34, kBottom = 46;
+static constexpr double kLegendLine = 17;
+/// A line of so few points shows them.
+static constexpr size_t kFewPoints = 12;
 
 namespace {
 /// Values to places, and round numbers between.
@@ -96,7 +101,7 @@ struct Scale {
 } // namespace
 
 static void drawAxes(raw_ostream &os, const Chart &chart, const Scale &x,
-                     const Scale &y) {
+                     const Scale &y, double height) {
   for (double tick : x.ticks())
     os << format("<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' "
                  "class='grid'/>",
@@ -114,7 +119,7 @@ static void drawAxes(raw_ostream &os, const Chart &chart, const Scale &x,
   os << format("<text x='%.1f' y='20' class='title'>", kLeft)
      << escape(chart.title) << "</text>\n"
      << format("<text x='%.1f' y='%.1f' text-anchor='middle'>",
-               (x.from + x.to) / 2, kHeight - 8)
+               (x.from + x.to) / 2, height - 8)
      << escape(chart.x) << "</text>\n"
      << format("<text transform='rotate(-90)' x='%.1f' y='14' "
                "text-anchor='middle'>",
@@ -126,7 +131,10 @@ std::string twist::report::drawChart(const Chart &chart) {
   Scale x, y;
   y.logarithmic = chart.logY;
   x.from = kLeft, x.to = kWidth - kRight;
-  y.from = kHeight - kBottom, y.to = kTop;
+  // As high as the legend needs.
+  double height =
+      std::max(kLeastHeight, kTop + kLegendLine * double(chart.series.size()));
+  y.from = height - kBottom, y.to = kTop;
   auto each = [&](const Series &series, auto fn) {
     for (auto [px, py] : series.points)
       if (x.takes(px) && y.takes(py))
@@ -145,30 +153,40 @@ std::string twist::report::drawChart(const Chart &chart) {
   os << format("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %.0f "
                "%.0f' width='%.0f' height='%.0f' font-family='sans-serif' "
                "font-size='12'>\n",
-               kWidth, kHeight, kWidth, kHeight)
+               kWidth, height, kWidth, height)
      << "<style>.grid{stroke:#ddd}.title{font-weight:bold;font-size:14px}"
         "</style>\n";
-  drawAxes(os, chart, x, y);
+  drawAxes(os, chart, x, y, height);
   double legend = kTop + 6;
   for (size_t i = 0; i < chart.series.size(); ++i) {
+    const Series &series = chart.series[i];
     const char *colour = kColours[i % std::size(kColours)];
+    auto dot = [&](double px, double py, const char *radius) {
+      os << "<circle r='" << radius
+         << format("' cx='%.1f' cy='%.1f' fill='", px, py) << colour
+         << "' fill-opacity='0.7'/>";
+    };
     if (chart.joined) {
-      os << "<polyline fill='none' stroke-width='1.6' stroke='" << colour
-         << "' points='";
-      each(chart.series[i], [&](double px, double py) {
+      std::string line =
+          std::string("fill='none' stroke-width='1.6' stroke='") + colour +
+          "' stroke-dasharray='" + kDashes[i % std::size(kDashes)] + "'";
+      os << "<polyline " << line << " points='";
+      each(series, [&](double px, double py) {
         os << format("%.1f,%.1f ", x.at(px), y.at(py));
       });
-      os << "'/>\n";
+      os << "'/>\n"
+         << format("<path d='M%.1f %.1fh22' ", x.to + 10, legend - 4) << line
+         << "/>";
     } else {
-      each(chart.series[i], [&](double px, double py) {
-        os << format("<circle r='4' cx='%.1f' cy='%.1f' fill='", x.at(px),
-                     y.at(py))
-           << colour << "' fill-opacity='0.7'/>";
-      });
+      dot(x.to + 26, legend - 4, "4");
     }
-    os << format("<text x='%.1f' y='%.1f' fill='", x.to + 12, legend) << colour
-       << "'>" << escape(chart.series[i].name) << "</text>\n";
-    legend += 17;
+    if (!chart.joined || series.points.size() <= kFewPoints)
+      each(series, [&](double px, double py) {
+        dot(x.at(px), y.at(py), chart.joined ? "2.5" : "4");
+      });
+    os << format("<text x='%.1f' y='%.1f' fill='", x.to + 38, legend) << colour
+       << "'>" << escape(series.name) << "</text>\n";
+    legend += kLegendLine;
   }
   os << "</svg>\n";
   return text;
@@ -192,7 +210,7 @@ void Page::verbatim(StringRef text) {
 
 void Page::table(ArrayRef<std::string> header,
                  ArrayRef<std::vector<std::string>> rows) {
-  body += "<table><tr>";
+  body += "<div class='wide'><table><tr>";
   for (const std::string &cell : header)
     body += "<th>" + escape(cell) + "</th>";
   body += "</tr>\n";
@@ -202,7 +220,7 @@ void Page::table(ArrayRef<std::string> header,
       body += "<td>" + escape(cell) + "</td>";
     body += "</tr>\n";
   }
-  body += "</table>\n";
+  body += "</table></div>\n";
 }
 
 std::string Page::str() const {
@@ -213,6 +231,7 @@ std::string Page::str() const {
          "auto;padding:0 1em}table{border-collapse:collapse}td,th{padding:.2em "
          ".8em;border-bottom:1px solid #ddd;text-align:right}td:first-child,"
          "th:first-child{text-align:left}pre{background:#f6f6f6;padding:.6em;"
-         "overflow-x:auto}</style></head><body>\n<h1>" +
+         "overflow-x:auto}.wide{overflow-x:auto}svg{max-width:100%}</style></"
+         "head><body>\n<h1>" +
          escape(title) + "</h1>\n" + body + "</body></html>\n";
 }

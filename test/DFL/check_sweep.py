@@ -12,9 +12,10 @@ for model in models:
     assert [at["epoch"] for at in model["curve"]] == [0, 1, 2, 3, 4]
     for point in model["points"]:
         # Noise is always there, and 0: the identity.
-        assert {a["attack"] for a in point["attacks"]} == {"own/fgsm/inf", "spo_plus/apgd/2", "random/fgsm/inf"}
+        assert {a["attack"] for a in point["attacks"]} == {"own/fgsm/inf", "own/fgsm/inf/targeted", "spo_plus/apgd/2",
+                                                               "random/fgsm/inf"}
         for attack in point["attacks"]:
-            moved = attack["moved_2" if attack["attack"].endswith("2") else "moved_inf"]
+            moved = attack["moved_2" if attack["attack"].endswith("/2") else "moved_inf"]
             assert moved <= attack["eps"] + 1e-12, attack
             assert moved >= 0.5 * attack["eps"] or attack["zero_gradients"] > 0, attack
             if attack["eps"] == 0:
@@ -33,5 +34,17 @@ for transfer in (line for line in lines if "transfer" in line):
                 assert abs(diagonal - attack["relative_regret"]) < 1e-12, (model["unit"], attack["attack"])
 with open(f"{folder}/report/attacks.csv", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
-assert len(rows) == len(models) * 2 * (1 + 3 * 3), len(rows)
+assert len(rows) == len(models) * 2 * (1 + 4 * 3), len(rows)
+# Each violating model has a line of the table of targeted attacks for each length of training.
+with open(f"{folder}/report/violations.csv", encoding="utf-8") as file:
+    violations = {row["model"] for row in csv.DictReader(file)}
+with open(f"{folder}/report/targeted-own-fgsm-inf-targeted.csv", encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+assert {row["model"] for row in rows} == violations and len(rows) == 2 * len(violations), (rows, violations)
+for row in rows:
+    task, method, seed = row["model"].split(" / ")
+    model = next(m for m in models if (m["task"], m["method"], str(m["seed"])) == (task, method, seed))
+    point = next(p for p in model["points"] if str(p["epochs"]) == row["epochs"])
+    attack = next(a for a in point["attacks"] if a["attack"] == "own/fgsm/inf/targeted" and a["eps"] == 0.3)
+    assert row["growth %"] == f"{100 * attack['fooling_regret']:.2f}", (row, attack)
 print("results hold together")
