@@ -46,6 +46,13 @@ protected:
       pool.objectives(gains, values.data());
       return values;
     }
+    /// By how much gains are predicted too high: yh - y.
+    Vector excess() const {
+      Vector values(n);
+      for (int64_t k = 0; k < n; ++k)
+        values[k] = predicted[k] - labels[k];
+      return values;
+    }
     /// gradient += factor · decision v of the pool.
     void add(double factor, int64_t v, double *gradient) const {
       const double *decision = pool.decision(v);
@@ -133,10 +140,7 @@ class PairwiseDiff final : public PoolMethod {
 public:
   double one(const Instance &at, double batchSize,
              double *gradient) const override {
-    Vector error(at.n);
-    for (int64_t k = 0; k < at.n; ++k)
-      error[k] = at.predicted[k] - at.labels[k];
-    Vector wrong = at.objectives(error.data());
+    Vector wrong = at.objectives(at.excess().data());
     int64_t best = argmax(at.objectives(at.labels));
     double pairs = double(wrong.size() - 1), loss = 0, sum = 0;
     if (pairs == 0)
@@ -161,15 +165,12 @@ class MAP final : public PoolMethod {
 public:
   double one(const Instance &at, double batchSize,
              double *gradient) const override {
-    Vector error(at.n);
-    for (int64_t k = 0; k < at.n; ++k)
-      error[k] = at.predicted[k] - at.labels[k];
-    Vector wrong = at.objectives(error.data());
+    Vector excess = at.excess(), wrong = at.objectives(excess.data());
     int64_t most = argmax(wrong);
     at.add(1 / batchSize, most, gradient);
     for (int64_t k = 0; k < at.n; ++k)
       gradient[k] -= at.optimum[k] / batchSize;
-    return wrong[most] - dot(error.data(), at.optimum, at.n);
+    return wrong[most] - dot(excess.data(), at.optimum, at.n);
   }
 };
 } // namespace

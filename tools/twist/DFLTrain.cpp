@@ -21,6 +21,15 @@ using namespace twist;
 using namespace twist::tools;
 
 namespace {
+/// What both commands work on.
+struct Setting {
+  explicit Setting(int threads) : parallel(threads) {}
+  dfl::Task task;
+  std::unique_ptr<dfl::Method> method;
+  dfl::Parallel parallel;
+  dfl::Parts parts;
+};
+
 /// Options of both commands.
 struct TaskArguments {
   explicit TaskArguments(cl::OptionCategory &category)
@@ -46,6 +55,7 @@ struct TaskArguments {
         restarts("restarts", cl::init(1), cl::cat(category),
                  cl::desc("Starts, the first from the features themselves")) {}
 
+  Expected<std::unique_ptr<Setting>> open();
   Expected<std::unique_ptr<dfl::Method>> makeMethod(const dfl::Task &task);
   Expected<dfl::AttackOptions> makeAttack(const dfl::Task &task, double eps);
 
@@ -70,6 +80,25 @@ TaskArguments::makeMethod(const dfl::Task &task) {
     values[key.str()] = number;
   }
   return dfl::makeMethod(method, values, *task.problem);
+}
+
+Expected<std::unique_ptr<Setting>> TaskArguments::open() {
+  auto setting = std::make_unique<Setting>(threads);
+  auto task = readTask(path);
+  if (!task)
+    return task.takeError();
+  setting->task = std::move(*task);
+  auto made = makeMethod(setting->task);
+  if (!made)
+    return made.takeError();
+  setting->method = std::move(*made);
+  if (batch < 1)
+    return createStringError("a batch has at least one instance");
+  auto parts = dfl::splitTask(setting->task, seed, setting->parallel);
+  if (!parts)
+    return parts.takeError();
+  setting->parts = std::move(*parts);
+  return setting;
 }
 
 Expected<dfl::AttackOptions> TaskArguments::makeAttack(const dfl::Task &task,
@@ -123,37 +152,29 @@ int twist::tools::dflTrainMain(int argc, char **argv) {
   cl::ParseCommandLineOptions(argc, argv,
                               "Trains a predictor through its decisions\n");
 
-  auto task = readTask(arguments.path);
-  if (!task)
-    return fail(task.takeError());
-  auto method = arguments.makeMethod(*task);
-  if (!method)
-    return fail(method.takeError());
+  auto opened = arguments.open();
+  if (!opened)
+    return fail(opened.takeError());
+  auto &[task, method, parallel, parts] = **opened;
   dfl::TrainOptions options;
   options.epochs = epochs;
   options.batch = arguments.batch;
   options.learningRate = rate;
   options.shuffle = shuffle;
   options.seed = arguments.seed;
-  auto attack = arguments.makeAttack(*task, adversary);
+  auto attack = arguments.makeAttack(task, adversary);
   if (!attack)
     return fail(attack.takeError());
   if (adversary > 0)
     options.adversary = *attack;
-  dfl::Parallel parallel(arguments.threads);
-  auto parts = dfl::splitTask(*task, arguments.seed, parallel);
-  if (!parts)
-    return fail(parts.takeError());
-  const dfl::Dataset &data = parts->train.data;
-  if (arguments.batch < 1)
-    return fail(createStringError("a batch has at least one instance"));
+  const dfl::Dataset &data = parts.train.data;
   PredictorSource source(model, arguments.batch * data.rows);
   auto predictor = source.make(data.features, data.outputs());
   if (!predictor)
     return fail(predictor.takeError());
   if (Error error = (*predictor)->initialise(arguments.seed))
     return fail(std::move(error));
-  outs() << task->problem->describe() << ", " << arguments.method << "\n"
+  outs() << task.problem->describe() << ", " << arguments.method << "\n"
          << format("%6s %12s %10s %10s %12s\n", "epoch", "loss", "train %",
                    "valid. %", "valid. error");
   auto print = [](const dfl::EpochResult &at) {
@@ -162,13 +183,12 @@ int twist::tools::dflTrainMain(int argc, char **argv) {
                      at.validationError);
     return Error::success();
   };
-  if (Error error =
-          dfl::train(*task->problem, **predictor, **method, parts->train,
-                     task->validation ? &parts->validation : nullptr, options,
-                     parallel, print))
+  if (Error error = dfl::train(*task.problem, **predictor, *method, parts.train,
+                               task.validation ? &parts.validation : nullptr,
+                               options, parallel, print))
     return fail(std::move(error));
-  auto judged = dfl::judge(*task->problem, **predictor, parts->test,
-                           parts->test.data.x, parallel);
+  auto judged = dfl::judge(*task.problem, **predictor, parts.test,
+                           parts.test.data.x, parallel);
   if (!judged)
     return fail(judged.takeError());
   printJudgement(*judged);
@@ -210,19 +230,11 @@ int twist::tools::dflAttackMain(int argc, char **argv) {
   cl::ParseCommandLineOptions(argc, argv,
                               "Attacks the features a predictor sees\n");
 
-  auto task = readTask(arguments.path);
-  if (!task)
-    return fail(task.takeError());
-  auto method = arguments.makeMethod(*task);
-  if (!method)
-    return fail(method.takeError());
-  dfl::Parallel parallel(arguments.threads);
-  auto parts = dfl::splitTask(*task, arguments.seed, parallel);
-  if (!parts)
-    return fail(parts.takeError());
-  dfl::Instances &test = parts->test;
-  if (arguments.batch < 1)
-    return fail(createStringError("a batch has at least one instance"));
+  auto opened = arguments.open();
+  if (!opened)
+    return fail(opened.takeError());
+  auto &[task, method, parallel, parts] = **opened;
+  dfl::Instances &test = parts.test;
   PredictorSource source(model, test.data.instances * test.data.rows);
   auto predictor = source.make(test.data.features, test.data.outputs());
   if (!predictor)
@@ -234,27 +246,27 @@ int twist::tools::dflAttackMain(int argc, char **argv) {
         Twine((*predictor)->features()) + " features a row, the data have " +
         Twine(test.data.features)));
   auto clean =
-      dfl::judge(*task->problem, **predictor, test, test.data.x, parallel);
+      dfl::judge(*task.problem, **predictor, test, test.data.x, parallel);
   if (!clean)
     return fail(clean.takeError());
   printJudgement(*clean);
   outs() << format("%8s %10s %10s %12s %8s %8s %6s\n", "eps", "regret %",
                    "fooling %", "fool. error", "inf", "2-norm", "zeros");
-  dfl::Pool pool = dfl::initialPool(parts->train);
-  dfl::Victim victim{*task->problem, **predictor, **method, pool,
+  dfl::Pool pool = dfl::initialPool(parts.train);
+  dfl::Victim victim{*task.problem, **predictor, *method, pool,
                      double(arguments.batch)};
   std::vector<double> sizes(epsilons.begin(), epsilons.end()), x;
   if (sizes.empty())
     sizes = {0, 0.1, 0.25, 0.5};
   for (double eps : sizes) {
-    auto options = arguments.makeAttack(*task, eps);
+    auto options = arguments.makeAttack(task, eps);
     if (!options)
       return fail(options.takeError());
     auto attacked = dfl::attack(victim, test, *options, parallel);
     if (!attacked)
       return fail(attacked.takeError());
     x = std::move(attacked->x);
-    auto judged = dfl::judge(*task->problem, **predictor, test, x, parallel);
+    auto judged = dfl::judge(*task.problem, **predictor, test, x, parallel);
     if (!judged)
       return fail(judged.takeError());
     auto moved =
