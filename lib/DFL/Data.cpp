@@ -12,9 +12,12 @@
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MathExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
 
 #include <cmath>
+#include <numeric>
+#include <random>
 
 using namespace llvm;
 using namespace twist::dfl;
@@ -24,8 +27,10 @@ Dataset Dataset::take(ArrayRef<int64_t> order) const {
   part.instances = int64_t(order.size());
   part.x.clear();
   part.c.clear();
+  part.numbers.clear();
   int64_t width = rows * features;
   for (int64_t i : order) {
+    part.numbers.push_back(number(i));
     part.x.insert(part.x.end(), x.begin() + i * width,
                   x.begin() + (i + 1) * width);
     part.c.insert(part.c.end(), c.begin() + i * items,
@@ -79,9 +84,26 @@ void twist::dfl::standardise(Dataset &data, int64_t instances) {
   }
 }
 
+/// As numpy's RandomState(seed).shuffle: places from the last, each exchanged
+/// with one up to it, drawn by masking bits and rejecting what is too large.
+static std::vector<int64_t> mersenneOrder(uint32_t seed, int64_t count) {
+  std::mt19937 generator(seed);
+  std::vector<int64_t> order(count);
+  std::iota(order.begin(), order.end(), int64_t(0));
+  for (int64_t last = count - 1; last > 0; --last) {
+    auto mask = uint32_t(NextPowerOf2(uint64_t(last)) - 1);
+    uint32_t other;
+    do
+      other = generator() & mask;
+    while (other > uint64_t(last));
+    std::swap(order[last], order[other]);
+  }
+  return order;
+}
+
 Expected<Split> twist::dfl::split(const Dataset &data, int64_t train,
                                   int64_t validation, int64_t test,
-                                  uint64_t seed) {
+                                  uint64_t seed, Shuffle shuffle) {
   if (train < 1 || validation < 0 || test < 1 ||
       train + validation + test > data.instances)
     return createStringError(
@@ -89,8 +111,17 @@ Expected<Split> twist::dfl::split(const Dataset &data, int64_t train,
                 "validation and {3} for testing",
                 data.instances, train, validation, test)
             .str());
-  twist::PhiloxStream stream(seed, 0, 0, DrawShuffle);
-  auto order = twist::shuffledPrefix(stream, data.instances, data.instances);
+  std::vector<int64_t> order;
+  if (shuffle == Shuffle::Philox) {
+    twist::PhiloxStream stream(seed, 0, 0, DrawShuffle);
+    order = twist::shuffledPrefix(stream, data.instances, data.instances);
+  } else if (isUInt<32>(seed) && isUInt<32>(data.instances)) {
+    order = mersenneOrder(uint32_t(seed), data.instances);
+  } else {
+    return createStringError(
+        formatv("shuffle 'mt19937' takes seeds below 2^32, not {0}", seed)
+            .str());
+  }
   ArrayRef<int64_t> all(order);
   return Split{data.take(all.take_front(train)),
                data.take(all.slice(train, validation)),

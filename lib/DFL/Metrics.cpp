@@ -49,12 +49,12 @@ Expected<Judgement> twist::dfl::judge(const Problem &problem,
       return createStringError(
           formatv("instance {0}: the optimum is worth 0, so that regret "
                   "relative to it means nothing",
-                  i)
+                  instances.data.number(i))
               .str());
-    // Equal decisions in another order of adding differ by rounding alone.
+    // Equally good decisions differ by the rounding of their sums alone.
     double regret = best - got;
     if (regret < 1e-12 * std::abs(best))
-      regret = std::max(0.0, regret < 0 ? 0.0 : regret);
+      regret = 0;
     result.regret.push_back(regret);
     result.relative.push_back(regret / std::abs(best));
     result.optimum.push_back(std::abs(best));

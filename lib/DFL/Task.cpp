@@ -180,6 +180,11 @@ Expected<Task> Maker::make() {
   task.require("split");
   if (sizes.size() != 3)
     task.wrong("split", "is not three sizes: training, validation, testing");
+  std::string shuffle = task.text("shuffle", "philox");
+  if (shuffle == "mt19937")
+    result.shuffle = Shuffle::MT19937;
+  else if (shuffle != "philox")
+    task.wrong("shuffle", "is none of philox, mt19937");
   for (Fields *fields : {&data, &problem, &task})
     if (Error error = fields->finish())
       return error;
@@ -209,7 +214,8 @@ Expected<Task> twist::dfl::makeTask(const json::Value &description,
 
 Expected<Parts> twist::dfl::splitTask(const Task &task, uint64_t seed,
                                       Parallel &parallel) {
-  auto cut = split(*task.data, task.train, task.validation, task.test, seed);
+  auto cut = split(*task.data, task.train, task.validation, task.test, seed,
+                   task.shuffle);
   if (!cut)
     return cut.takeError();
   Parts parts;

@@ -32,8 +32,9 @@ Expected<Instances> twist::dfl::solveInstances(const Problem &problem,
   for (double &gain : instances.gains)
     gain *= problem.sign();
   instances.optima.resize(instances.gains.size());
-  if (Error error =
-          maximiseAll(problem, instances.gains, instances.optima, parallel))
+  if (Error error = renumber(
+          maximiseAll(problem, instances.gains, instances.optima, parallel),
+          [&](int64_t i) { return instances.data.number(i); }))
     return error;
   return instances;
 }
@@ -137,8 +138,10 @@ Error Trainer::oneBatch(const Instances &batch, std::vector<double> &losses) {
                  0};
   size_t before = losses.size();
   losses.resize(before + size_t(count));
-  if (Error error = differentiateAll(method, problem, pool, at, gradient.data(),
-                                     losses.data() + before, parallel))
+  if (Error error =
+          renumber(differentiateAll(method, problem, pool, at, gradient.data(),
+                                    losses.data() + before, parallel),
+                   [&](int64_t i) { return batch.data.number(i); }))
     return error;
   for (double &value : gradient)
     value *= sign;

@@ -1,12 +1,16 @@
 """Training and attacks of compiled predictors against numpy, brute force and onnxruntime."""
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
 
+import highsbox
 import numpy as np
+import onnx
 import onnxruntime
+from onnx import numpy_helper
 
 WEIGHTS, CAPACITY, MIX = np.array([3, 5, 7, 3, 5, 7]), 12, np.array([1.0, 2.0, -1.5])
 SETS = np.array([s for s in itertools.product([0, 1], repeat=6) if np.dot(s, WEIGHTS) <= CAPACITY], float)
@@ -35,6 +39,81 @@ def predict(model, x):
     return session.run(None, {"x": x.reshape(-1, 3).astype(np.float32)})[0].reshape(x.shape[:2])
 
 
+def parameters(path):
+    return np.concatenate([numpy_helper.to_array(w).ravel() for w in onnx.load(path).graph.initializer]).astype(float)
+
+
+def trained_in_numpy(x, c, start, gradient, rate, steps):
+    """Adam on one linear layer for all items, every step on all instances: weights, then the bias."""
+    t, m, v = start.copy(), np.zeros(4), np.zeros(4)
+    for step in range(1, steps + 1):
+        g = gradient(x @ t[:3] + t[3], c)
+        d = np.append(np.einsum("bi,bif->f", g, x), g.sum())
+        m, v = 0.9 * m + 0.1 * d, 0.999 * v + 0.001 * d * d
+        t = t - rate * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+    return t
+
+
+def check_long_batch(folder, task, x):
+    """A batch of 900 rows, in the order that numpy shuffles, is trained as in numpy."""
+    with open(f"{folder}/long.json", "w", encoding="utf-8") as file:
+        json.dump(dict(task, shuffle="mt19937"), file)
+    order = np.arange(len(x))
+    np.random.RandomState(3).shuffle(order)
+    x = x[order[:150]]
+    common = [f"{folder}/long.json", "--seed", "3", "--batch", "150", "--learning-rate", "0.3"]
+    twist("train", *common, "--method", "mse", "--epochs", "0", "-o", f"{folder}/start.onnx")
+    start = parameters(f"{folder}/start.onnx")
+    gradients = {"mse": lambda yh, c: 2 * (yh - c) / c.size, "spo+": lambda yh, c: best(2 * yh - c) - best(c)}
+    for method, gradient in gradients.items():
+        twist("train", *common, "--method", method, "--epochs", "7", "-o", f"{folder}/long.onnx")
+        want = trained_in_numpy(x, costs(x), start, gradient, 0.3, 7)
+        got = parameters(f"{folder}/long.onnx")
+        assert np.abs(got - want).max() < 1e-5 < np.abs(got - start).max(), (method, got, want)
+    print("a batch of 900 rows is that of numpy")
+
+
+PROGRAMME = """maximize
+ obj: x0 + x1 + x2
+subject to
+ r0: x0 + 2 x1 + x2 <= 4
+ r1: x0 - x1 >= -1
+bounds
+ x0 <= 3
+ x2 >= -1
+ x2 <= 1
+general
+ x1
+end
+"""
+
+
+def check_programmes(folder, rng):
+    """A mixed-integer programme is trained through its relaxation; an instance without optimum is named."""
+    os.environ["TWIST_HIGHS"] = os.path.join(highsbox.highs_lib_dir(), "libhighs.so")
+    x = rng.standard_normal((90, 4))
+    c = x @ rng.standard_normal((4, 3)) + 0.3 * rng.standard_normal((90, 3)) + [0.5, 1, 0]
+    task = {"problem": {"kind": "programme", "file": "p.lp"}, "data": {"kind": "file", "file": "p.npz"},
+            "split": [60, 0, 30]}
+    with open(f"{folder}/p.json", "w", encoding="utf-8") as file:
+        json.dump(task, file)
+    with open(f"{folder}/p.lp", "w", encoding="utf-8") as file:
+        file.write(PROGRAMME)
+    np.savez(f"{folder}/p.npz", x=x, c=c)
+    for method in ("hsd", "qptl"):
+        shown = twist("train", f"{folder}/p.json", "--method", method, "--epochs", "8", "--batch", "20",
+                      "--learning-rate", "0.1")
+        curve = [float(line.split()[2]) for line in shown.splitlines() if re.match(r" +\d", line)]
+        assert curve[-1] < 0.5 * curve[0], (method, curve)
+    # Open above but for instances whose cost of x1 is positive.
+    with open(f"{folder}/p.lp", "w", encoding="utf-8") as file:
+        file.write("maximize\n obj: x0 + x1 + x2\nsubject to\n r0: x0 + x2 <= 4\nend\n")
+    np.savez(f"{folder}/p.npz", x=x, c=np.where(np.arange(90)[:, None] == 41, 1.0, -1.0) * np.ones(3))
+    run = subprocess.run(["twist", "dfl", "train", f"{folder}/p.json"], capture_output=True, text=True, check=False)
+    assert run.returncode == 1 and re.search(r"error: instance 41 of a programme .*: is unbounded", run.stderr), run
+    print("programmes are trained through their relaxations")
+
+
 def main(folder):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((260, 6, 3))
@@ -43,6 +122,8 @@ def main(folder):
             "data": {"kind": "file", "file": "data.npz"}, "split": [150, 50, 60]}
     with open(f"{folder}/task.json", "w", encoding="utf-8") as file:
         json.dump(task, file)
+    check_long_batch(folder, task, x)
+    check_programmes(folder, np.random.default_rng(1))
     common = [f"{folder}/task.json", "--seed", "3", "--batch", "32", "--method", "spo+"]
     trained = twist("train", *common, "--epochs", "12", "--learning-rate", "0.3", "-o", f"{folder}/m.onnx")
     curve = [float(line.split()[2]) for line in trained.splitlines() if re.match(r" +\d", line)]

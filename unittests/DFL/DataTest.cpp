@@ -16,6 +16,7 @@
 #include <cmath>
 
 using namespace twist::dfl;
+using Vector = std::vector<double>;
 
 namespace {
 
@@ -93,9 +94,29 @@ TEST(Data, SplitsAreDisjointAndFollowTheSeed) {
   all.insert(all.end(), one.test.x.begin(), one.test.x.end());
   std::sort(all.begin(), all.end());
   EXPECT_EQ(all, data.x);
+  // Features are the instances' numbers here.
+  for (int64_t i = 0; i < 5; ++i)
+    EXPECT_EQ(double(one.train.number(i)), one.train.x[i]);
+  EXPECT_EQ(double(one.train.take({3, 1}).number(0)), one.train.x[3]);
   EXPECT_EQ(
       message(split(data, 8, 2, 3, 0)),
       "10 instances can't be cut into 8 for training, 2 for validation and "
       "3 for testing");
+}
+
+/// Orders that numpy.random.RandomState(seed).permutation(10) printed.
+TEST(Data, SplitsAsNumpyDoes) {
+  Dataset data{10, 1, 1, 1, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, Vector(10, 1.0)};
+  auto order = [&](uint64_t seed) {
+    Split parts = llvm::cantFail(split(data, 5, 2, 3, seed, Shuffle::MT19937));
+    Vector all = parts.train.x;
+    all.insert(all.end(), parts.validation.x.begin(), parts.validation.x.end());
+    all.insert(all.end(), parts.test.x.begin(), parts.test.x.end());
+    return all;
+  };
+  EXPECT_EQ(order(0), Vector({2, 8, 4, 9, 1, 6, 7, 3, 0, 5}));
+  EXPECT_EQ(order(7), Vector({8, 5, 0, 2, 1, 9, 7, 3, 6, 4}));
+  EXPECT_EQ(message(split(data, 5, 2, 3, uint64_t(1) << 32, Shuffle::MT19937)),
+            "shuffle 'mt19937' takes seeds below 2^32, not 4294967296");
 }
 } // namespace

@@ -26,7 +26,11 @@ struct Dataset {
   int64_t instances = 0, rows = 1, features = 0, items = 0;
   std::vector<double> x; ///< [instances, rows, features]
   std::vector<double> c; ///< [instances, items]
+  /// Of which instances of the whole data these are: what errors speak of.
+  /// Empty: of all, in order.
+  std::vector<int64_t> numbers;
 
+  int64_t number(int64_t i) const { return numbers.empty() ? i : numbers[i]; }
   /// The instances `order` names, in its order.
   Dataset take(llvm::ArrayRef<int64_t> order) const;
   /// Costs a row gives: items / rows.
@@ -43,9 +47,14 @@ void standardise(Dataset &data, int64_t instances);
 struct Split {
   Dataset train, validation, test;
 };
+/// Who draws orders from seeds: the counter-based generator, or the Mersenne
+/// Twister as numpy.random.RandomState(seed).shuffle uses it, with which
+/// published results cut their data; its seeds have 32 bits.
+enum class Shuffle { Philox, MT19937 };
 /// The instances in an order drawn from `seed`, cut into parts of these sizes.
 llvm::Expected<Split> split(const Dataset &data, int64_t train,
-                            int64_t validation, int64_t test, uint64_t seed);
+                            int64_t validation, int64_t test, uint64_t seed,
+                            Shuffle shuffle = Shuffle::Philox);
 
 /// An array of a file, converted to f64, row-major.
 struct NumericArray {

@@ -21,12 +21,14 @@ namespace twist::dfl {
 /// DecisionFocused.md):
 ///
 ///   {"name": "60", "problem": {"kind": "knapsack", "capacity": 60},
-///    "data": {"kind": "energy", "file": "…"}, "split": [550, 100, 139]}
+///    "data": {"kind": "energy", "file": "…"}, "split": [550, 100, 139],
+///    "shuffle": "philox"}
 struct Task {
   std::string name;
   std::shared_ptr<const Problem> problem;
   std::shared_ptr<const Dataset> data;
   int64_t train = 0, validation = 0, test = 0;
+  Shuffle shuffle = Shuffle::Philox;
 };
 
 /// `where` stands in front of errors: "tasks[0]". Relative file names start at
