@@ -56,7 +56,7 @@ static constexpr const char *kColours[] = {
 static constexpr const char *kDashes[] = {"", "6 3", "2 2", "8 3 2 3"};
 static constexpr double kWidth = 760, kLeastHeight = 320;
 static constexpr double kLeft = 70, kRight = 200, kTop = 34, kBottom = 46;
-static constexpr double kLegendLine = 17;
+static constexpr double kLegendLine = 17, kMargin = 0.03;
 /// A line of so few points shows them.
 static constexpr size_t kFewPoints = 12;
 
@@ -75,11 +75,14 @@ struct Scale {
     low = std::min(low, v);
     high = std::max(high, v);
   }
-  void close() {
+  /// No more values; `margin` of their range stays free on both sides.
+  void close(double margin) {
     if (!(low <= high))
       low = 0, high = 1;
     if (low == high)
       low -= 0.5, high += 0.5;
+    double free = margin * (high - low);
+    low -= free, high += free;
   }
   double at(double v) const {
     v = logarithmic ? std::log10(v) : v;
@@ -108,14 +111,14 @@ static void drawAxes(raw_ostream &os, const Chart &chart, const Scale &x,
                  x.at(tick), y.from, x.at(tick), y.to)
        << format("<text x='%.1f' y='%.1f' text-anchor='middle'>", x.at(tick),
                  y.from + 16)
-       << number(tick) << "</text>\n";
+       << format("%.10g", tick) << "</text>\n";
   for (double tick : y.ticks())
     os << format("<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' "
                  "class='grid'/>",
                  x.from, y.at(tick), x.to, y.at(tick))
        << format("<text x='%.1f' y='%.1f' text-anchor='end'>", x.from - 6,
                  y.at(tick) + 4)
-       << number(tick) << "</text>\n";
+       << format("%.10g", tick) << "</text>\n";
   os << format("<text x='%.1f' y='20' class='title'>", kLeft)
      << escape(chart.title) << "</text>\n"
      << format("<text x='%.1f' y='%.1f' text-anchor='middle'>",
@@ -145,8 +148,8 @@ std::string twist::report::drawChart(const Chart &chart) {
       x.add(px);
       y.add(py);
     });
-  x.close();
-  y.close();
+  x.close(chart.joined ? 0 : kMargin);
+  y.close(kMargin);
 
   std::string text;
   raw_string_ostream os(text);
