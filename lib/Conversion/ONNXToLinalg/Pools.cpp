@@ -28,12 +28,13 @@ static SmallVector<AffineExpr> dimsFrom(Lowering &l, unsigned first,
   return dims;
 }
 
-/// The reduction over each window of a padded [lead…, s…], from `neutral`:
-/// y[lead…, o…] = ⊕_{k…} x[lead…, o·stride + k·dilation…].
-static Value slide(Lowering &l, Value padded, const Slides &slides,
-                   Value neutral,
-                   function_ref<Value(ScalarMath &, Value, Value)> combine,
-                   bool isUnsigned = false) {
+/// A reduction over each window of a padded [lead…, s…], with results
+/// y[lead…, o…] that begin as `initial`: `body` gets
+/// x[lead…, o·stride + k·dilation…], the size of windows and y, over the loops
+/// lead…, o…, k….
+static linalg::GenericOp
+overWindows(Lowering &l, Value padded, const Slides &slides, ValueRange initial,
+            function_ref<void(OpBuilder &, Location, ValueRange)> body) {
   unsigned spatial = slides.dims.size(), lead = rankOf(padded) - spatial;
   unsigned loops = lead + 2 * spatial;
   SmallVector<AffineExpr> from = dimsFrom(l, 0, lead);
@@ -46,8 +47,10 @@ static Value slide(Lowering &l, Value padded, const Slides &slides,
   MLIRContext *context = l.b.getContext();
   SmallVector<AffineMap> maps = {
       AffineMap::get(loops, 0, from, context),
-      AffineMap::get(loops, 0, dimsFrom(l, lead + spatial, spatial), context),
-      AffineMap::get(loops, 0, dimsFrom(l, 0, lead + spatial), context)};
+      AffineMap::get(loops, 0, dimsFrom(l, lead + spatial, spatial), context)};
+  maps.append(
+      initial.size(),
+      AffineMap::get(loops, 0, dimsFrom(l, 0, lead + spatial), context));
   SmallVector<utils::IteratorType> iterators(loops,
                                              utils::IteratorType::reduction);
   std::fill_n(iterators.begin(), lead + spatial, utils::IteratorType::parallel);
@@ -55,17 +58,28 @@ static Value slide(Lowering &l, Value padded, const Slides &slides,
   llvm::append_range(sizes, slides.out);
   // Nobody reads it; it says how large the windows are.
   Value window = tensor::EmptyOp::create(l.b, kernel, l.b.getF32Type());
-  Value init = l.fill(neutral, sizes);
-  Type wide = neutral.getType();
-  return linalg::GenericOp::create(
-             l.b, init.getType(), ValueRange{padded, window}, init, maps,
-             iterators,
-             [&](OpBuilder &nested, Location loc, ValueRange args) {
-               ImplicitLocOpBuilder b(loc, nested);
-               ScalarMath s(b, isUnsigned);
-               Value x = convertScalar(b, args[0], wide, isUnsigned);
-               linalg::YieldOp::create(b, combine(s, args[2], x));
-             })
+  SmallVector<Value> inits;
+  for (Value value : initial)
+    inits.push_back(l.fill(value, sizes));
+  return linalg::GenericOp::create(l.b, ValueRange(inits).getTypes(),
+                                   ValueRange{padded, window}, inits, maps,
+                                   iterators, body);
+}
+
+/// The reduction over each window of a padded [lead…, s…], from `neutral`:
+/// y[lead…, o…] = ⊕_{k…} x[lead…, o·stride + k·dilation…].
+static Value slide(Lowering &l, Value padded, const Slides &slides,
+                   Value neutral,
+                   function_ref<Value(ScalarMath &, Value, Value)> combine,
+                   bool isUnsigned = false) {
+  return overWindows(l, padded, slides, neutral,
+                     [&](OpBuilder &nested, Location loc, ValueRange args) {
+                       ImplicitLocOpBuilder b(loc, nested);
+                       ScalarMath s(b, isUnsigned);
+                       Value x = convertScalar(b, args[0], neutral.getType(),
+                                               isUnsigned);
+                       linalg::YieldOp::create(b, combine(s, args[2], x));
+                     })
       .getResult(0);
 }
 
@@ -102,12 +116,58 @@ static Value countTaps(Lowering &l, const onnx::Window &window, Size before,
 // MaxPool, AveragePool, LpPool
 //===----------------------------------------------------------------------===//
 
+/// Where in the whole [batch, channels, s…] the first maximum of each window
+/// lies: padding is none. `columns`: of spatial dimensions the first is the
+/// inmost.
+static Value locateMaxima(Lowering &l, Value input, Value padded,
+                          const Slides &slides, Value lowest, bool columns,
+                          bool isUnsigned) {
+  unsigned spatial = slides.dims.size(), lead = 2;
+  SmallVector<Value> sizes, before;
+  for (Size size : l.sizesOf(input))
+    sizes.push_back(l.sizes.toValue(size));
+  for (Size size : slides.before)
+    before.push_back(l.sizes.toValue(size));
+  Value none = l.constant(l.b.getI64Type(), -1);
+  auto body = [&](OpBuilder &nested, Location loc, ValueRange args) {
+    ImplicitLocOpBuilder b(loc, nested);
+    ScalarMath s(b, isUnsigned), places(b, /*isUnsigned=*/true);
+    auto index = [&](int64_t value) -> Value {
+      return arith::ConstantIndexOp::create(b, value);
+    };
+    Value inside = arith::ConstantOp::create(b, b.getBoolAttr(true));
+    SmallVector<Value> at;
+    for (auto [d, window] : llvm::enumerate(slides.dims)) {
+      Value start = places.mul(linalg::IndexOp::create(b, lead + d),
+                               index(window.stride));
+      Value tap = places.mul(linalg::IndexOp::create(b, lead + spatial + d),
+                             index(window.dilation));
+      // Below 0 it is above every size.
+      at.push_back(places.sub(places.add(start, tap), before[d]));
+      inside = arith::AndIOp::create(
+          b, inside,
+          places.compare(ScalarMath::Order::LT, at[d], sizes[lead + d]));
+    }
+    Value place =
+        places.add(places.mul(linalg::IndexOp::create(b, 0), sizes[1]),
+                   linalg::IndexOp::create(b, 1));
+    for (unsigned i = 0; i < spatial; ++i) {
+      unsigned d = columns ? spatial - 1 - i : i;
+      place = places.add(places.mul(place, sizes[lead + d]), at[d]);
+    }
+    Value here = arith::IndexCastOp::create(b, b.getI64Type(), place);
+    Value isFirst = s.compare(ScalarMath::Order::EQ, args[3], none);
+    Value better = arith::OrIOp::create(
+        b, isFirst, s.compare(ScalarMath::Order::GT, args[0], args[2]));
+    better = arith::AndIOp::create(b, better, inside);
+    linalg::YieldOp::create(b, ValueRange{s.select(better, args[0], args[2]),
+                                          s.select(better, here, args[3])});
+  };
+  return overWindows(l, padded, slides, {lowest, none}, body).getResult(1);
+}
+
 static Results lowerMaxPool(Lowering &l, Operation *op) {
   auto pool = ::mlir::cast<onnx::MaxPoolOp>(op);
-  if (!pool.getIndices().use_empty()) {
-    op->emitError("the indices of a MaxPool cannot be compiled");
-    return failure();
-  }
   Value input = l.operand(op, 0);
   FailureOr<Slides> slides = slidesOf(l, op, input, pool.getCeilMode() != 0);
   if (failed(slides))
@@ -120,7 +180,11 @@ static Results lowerMaxPool(Lowering &l, Operation *op) {
       l, padded, *slides, lowest,
       [](ScalarMath &s, Value best, Value x) { return s.max(best, x); },
       isUnsigned);
-  return SmallVector<Value>{result, Value()};
+  Value places;
+  if (!pool.getIndices().use_empty())
+    places = locateMaxima(l, input, padded, *slides, lowest,
+                          pool.getStorageOrder() != 0, isUnsigned);
+  return SmallVector<Value>{result, places};
 }
 
 /// The sum of each window divided by its number of elements.

@@ -1,13 +1,5 @@
 // RUN: twist-opt %s -split-input-file -verify-diagnostics --convert-onnx-to-linalg
 
-func.func @indices(%x: tensor<1x4x6x6xf32>) -> tensor<1x4x3x3xi64> {
-  // expected-error @below {{the indices of a MaxPool cannot be compiled}}
-  %y, %i = onnx.MaxPool %x {kernel_shape = array<i64: 2, 2>, strides = array<i64: 2, 2>} : (tensor<1x4x6x6xf32>) -> (tensor<1x4x3x3xf32>, tensor<1x4x3x3xi64>)
-  return %i : tensor<1x4x3x3xi64>
-}
-
-// -----
-
 func.func @power(%x: tensor<1x4x6xf32>) -> tensor<1x4x5xf32> {
   // expected-error @below {{p must be positive, is 0}}
   %y = onnx.LpPool %x {kernel_shape = array<i64: 2>, p = 0 : si64} : (tensor<1x4x6xf32>) -> tensor<1x4x5xf32>

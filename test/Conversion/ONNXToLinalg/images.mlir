@@ -36,6 +36,23 @@ func.func @pool(%x: tensor<1x4x5x5xf32>) -> tensor<1x4x3x3xf32> {
 
 // -----
 
+// Its indices: the first largest inside the input, where nothing is padded.
+// CHECK-LABEL: @pool_indices
+// CHECK: linalg.generic
+// CHECK: arith.maximumf
+// CHECK: linalg.generic
+// CHECK: arith.cmpi ult
+// CHECK: arith.cmpi ult
+// CHECK: arith.cmpf ogt
+// CHECK: arith.select {{.*}} : f32
+// CHECK: arith.select {{.*}} : i64
+func.func @pool_indices(%x: tensor<1x4x5x5xf32>) -> (tensor<1x4x3x3xf32>, tensor<1x4x3x3xi64>) {
+  %y, %i = onnx.MaxPool %x {kernel_shape = array<i64: 3, 3>, pads = array<i64: 1, 1, 1, 1>, strides = array<i64: 2, 2>} : (tensor<1x4x5x5xf32>) -> (tensor<1x4x3x3xf32>, tensor<1x4x3x3xi64>)
+  return %y, %i : tensor<1x4x3x3xf32>, tensor<1x4x3x3xi64>
+}
+
+// -----
+
 // The factor of a channel is computed once for the channel.
 // CHECK-LABEL: @batch_norm
 // CHECK: math.sqrt
