@@ -35,20 +35,21 @@ class Sizes:
         self.text = 300_000 if smoke else None  # letters of each
         self.pretrain, self.rounds = (4, 4) if smoke else (round(20e6 / (15 * 16 * 256)), 100)
         self.anneal = "0:0.875,1:0.75,2:0.5" if smoke else "0:0.875,15:0.75,40:0.5"
-        self.tickets, self.windows = (3, 16) if smoke else (32, 256)
+        self.tickets, self.windows = (3, 16) if smoke else (32, 128)
         self.rates = [1e-3] if smoke else [3e-4, 1e-3]
 
 
-# Arm: options, factor of rounds (one worker in place of four).
+# Arm: options, factor of rounds (one worker in place of four), the arm whose best rate it takes (else all are tried).
+GAIN = ["--gain", "learned", "--gain-start", "s*"]
 ARMS = {
-    "dense": (["--mode", "dense"], 1),
-    "dense, dropout 0.1": (["--mode", "dense", "--dropout", 0.1], 1),
-    "dense, the workers' batch": (["--mode", "dense", "--workers", 1], 4),
-    "TwIST, as the paper": (["--kappa", 0.5, "--optimiser-state", "reset"], 1),
-    "TwIST, carry": (["--kappa", 0.5], 1),
-    "TwIST, carry + gain": (["--kappa", 0.5, "--gain", "learned", "--gain-start", "s*"], 1),
-    "TwIST, carry + gain, annealed": (["--anneal", None, "--gain", "learned", "--gain-start", "s*"], 1),
-    "subnetwork dropout": (["--mode", "subnet", "--workers", 1, "--kappa", 0.5], 4),
+    "dense": (["--mode", "dense"], 1, None),
+    "dense, the workers' batch": (["--mode", "dense", "--workers", 1], 4, None),
+    "dense, dropout 0.1": (["--mode", "dense", "--dropout", 0.1], 1, "dense"),
+    "TwIST, as the paper": (["--kappa", 0.5, "--optimiser-state", "reset"], 1, None),
+    "TwIST, carry + gain": (["--kappa", 0.5, *GAIN], 1, None),
+    "TwIST, carry": (["--kappa", 0.5], 1, "TwIST, carry + gain"),
+    "TwIST, carry + gain, annealed": (["--anneal", None, *GAIN], 1, "TwIST, carry + gain"),
+    "subnetwork dropout": (["--mode", "subnet", "--workers", 1, "--kappa", 0.5], 4, None),
 }
 DENSE = [name for name in ARMS if name.startswith("dense")]
 
@@ -154,22 +155,21 @@ class Study:
         return run, judged
 
     def arms(self, pretrained):
-        """All arms at all rates; reported is the rate that did best on the choosing half."""
-        chosen = {}
-        for name, (options, factor) in ARMS.items():
+        """All arms at their rates; reported is the rate that did best on the choosing half."""
+        chosen, rates = {}, {}
+        for name, (options, factor, like) in ARMS.items():
             tickets = 0 if name in DENSE else self.sizes.tickets
             tried = []
-            for rate in self.sizes.rates:
+            for rate in [rates[like]] if like else self.sizes.rates:
                 run, judged = self.arm(name, rate, pretrained, options, factor, tickets)
                 scores = self.results[f"{name}, rate {rate:g}"]["choose"]
                 values = scores["tickets"] or [scores["dense"]]
                 tried.append((sum(values) / len(values), rate, run, judged))
-            _, rate, run, judged = min(tried, key=lambda t: t[:2])
-            chosen[name] = run
-            row = f"{name}: reported"
-            self.once(row, lambda: {"rate": rate, **{text: judged(text) for text in TEXTS},
-                                    "whole": self.judge(os.path.join(run, "dense.onnx")),
-                                    **({"ticket": self.judge(os.path.join(run, "sliced", "kappa0.5-0.onnx"))} if tickets else {})})
+            score, rate, run, judged = min(tried, key=lambda t: t[:2])
+            chosen[name], rates[name] = (score, run), rate
+            self.once(f"{name}: reported", lambda: {
+                "rate": rate, **{text: judged(text) for text in TEXTS}, "whole": self.judge(os.path.join(run, "dense.onnx")),
+                **({"ticket": self.judge(os.path.join(run, "sliced", "kappa0.5-0.onnx"))} if tickets else {})})
         return chosen
 
     # -- judging
@@ -209,7 +209,8 @@ class Study:
         """The best cut of the pretrained model by a policy, and a random one, trained on: one mask for all rounds."""
         scores = {p: self.cut(pretrained, "the pretrained model", p, "none")["choose"]["mean"] for p in ("flap", "obs")}
         best = min(scores, key=scores.get)
-        for policy in ("random", best):
+        rates = self.sizes.rates
+        for policy in (best, "random"):
             ticket = self.path(f"fixed-{policy}.json")
             more = [] if policy == "random" else ["--calibration", self.calibration(pretrained, "the pretrained model")]
             twist("ticket", os.path.join(pretrained, "dense.onnx"), "--kappa", 0.5, *self.cuts(), "--policy", policy, *more, "-o",
@@ -221,12 +222,13 @@ class Study:
                 return small
 
             tried = []
-            for rate in self.sizes.rates:
+            for rate in rates:
                 name = f"{policy} cut, trained on"
                 run, _ = self.arm(name, rate, pretrained, ["--mode", "fixed", "--ticket", ticket], 1, 0)
                 score = self.once(f"{name}, rate {rate:g}: cut", lambda: self.judge(sliced(run), ["choose"]))
                 tried.append((score["choose"]["perplexity"], rate, run))
             _, rate, run = min(tried)
+            rates = [rate]  # the random one takes the best one's
             self.once(f"{name}: reported", lambda: {"rate": rate, "ticket": self.judge(sliced(run)),
                                                     "first": self.judge(sliced(run), TEXTS, self.sizes.windows)})
 
@@ -279,9 +281,10 @@ def spread(values):
 def estimate(study, pretrained):
     """Machine-hours, from the pace of the pretraining: what a ticket's training saves is not counted."""
     pace = study.results["pretrained"]["tokens"] / study.results["pretrained"]["seconds"]
-    arm = study.sizes.rounds * 4 * 15 * 4 * study.sizes.context
-    total = study.results["pretrained"]["tokens"] + arm * len(study.sizes.rates) * (len(ARMS) + 2)
-    print(f"{pace:.0f} tokens/s: {total / 1e6:.1f} M tokens of all trainings take at most {total / pace / 3600:.2f} machine-hours",
+    arm, rates = study.sizes.rounds * 4 * 15 * 4 * study.sizes.context, len(study.sizes.rates)
+    count = sum(1 if like else rates for _, _, like in ARMS.values()) + rates + 1  # and the cuts that are trained on
+    total = study.results["pretrained"]["tokens"] + arm * count
+    print(f"{pace:.0f} tokens/s: all trainings, {total / 1e6:.1f} M tokens, take at most {total / pace / 3600:.2f} machine-hours",
           flush=True)
 
 
@@ -296,11 +299,10 @@ def main():
     pretrained = study.pretrain()
     estimate(study, pretrained)
     chosen = study.arms(pretrained)
-    scores = {name: min(study.results[f"{name}, rate {rate:g}"]["choose"]["dense"] for rate in study.sizes.rates) for name in DENSE}
-    dense = min(scores, key=scores.get)
+    dense = min(DENSE, key=lambda name: chosen[name][0])
     for policy in ("random", "flap", "obs"):
         for method in ("none", "ls"):
-            study.cut(chosen[dense], dense, policy, method)
+            study.cut(chosen[dense][1], dense, policy, method)
     study.tuned_cuts(pretrained)
     study.table()
 
