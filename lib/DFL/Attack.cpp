@@ -261,10 +261,10 @@ void Attacker::project(Vector &x) const {
       }
       size_t f = size_t(k) % size_t(features);
       // A box that does not hold the origin does not move it.
-      if (!options.lower.empty() && x[k] < options.lower[f])
-        x[k] = std::min(options.lower[f], origin[k]);
-      if (!options.upper.empty() && x[k] > options.upper[f])
-        x[k] = std::max(options.upper[f], origin[k]);
+      if (!options.lower.empty())
+        x[k] = std::max(x[k], std::min(options.lower[f], origin[k]));
+      if (!options.upper.empty())
+        x[k] = std::min(x[k], std::max(options.upper[f], origin[k]));
     }
   }
 }

@@ -150,6 +150,15 @@ def main(folder):
     assert abs(regret(c, predict(f"{folder}/m.onnx", moved)) - shown) < 0.02
     print("the attack is the closed form")
 
+    # Only where the mask and the box allow it; towards the next instance's decision.
+    gradient = best(2 * model - np.roll(c, -1, 0)) - np.roll(best(c), -1, 0)
+    want = clean - 0.25 * np.sign(gradient[..., None] * np.sign(weights)) * [0, 1, 1]
+    want = np.minimum(want, np.maximum([9, 0.5, 9], clean))
+    twist("attack", *common, "--model", f"{folder}/m.onnx", "--eps", "0.25", "--targeted", "--mask", "0,1,1", "--upper",
+          "9,0.5,9", "-o", f"{folder}/x.npy")
+    assert np.abs(np.load(f"{folder}/x.npy") - want).max() < 1e-12
+    print("so is the one with a target, a mask and a box")
+
     # Hidden units: gradients of inputs point uphill.
     twist("train", *common[:-1], "mse", "--model", "relu:8", "--epochs", "40", "--learning-rate", "0.02", "-o",
           f"{folder}/r.onnx")

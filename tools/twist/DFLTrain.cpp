@@ -53,7 +53,15 @@ struct TaskArguments {
         steps("steps", cl::init(10), cl::cat(category),
               cl::desc("Of pgd and apgd (default 10)")),
         restarts("restarts", cl::init(1), cl::cat(category),
-                 cl::desc("Starts, the first from the features themselves")) {}
+                 cl::desc("Starts, the first from the features themselves")),
+        targeted("targeted", cl::cat(category),
+                 cl::desc("Towards the next instance's decision")),
+        mask("mask", cl::CommaSeparated, cl::cat(category),
+             cl::desc("1 for each feature that may change, 0 for others")),
+        lower("lower", cl::CommaSeparated, cl::cat(category),
+              cl::desc("The least value of each feature")),
+        upper("upper", cl::CommaSeparated, cl::cat(category),
+              cl::desc("The largest value of each feature")) {}
 
   Expected<std::unique_ptr<Setting>> open();
   Expected<std::unique_ptr<dfl::Method>> makeMethod(const dfl::Task &task);
@@ -66,6 +74,9 @@ struct TaskArguments {
   cl::opt<int> threads;
   cl::opt<std::string> loss, attack, norm;
   cl::opt<int64_t> steps, restarts;
+  cl::opt<bool> targeted;
+  cl::list<int> mask;
+  cl::list<double> lower, upper;
 };
 } // namespace
 
@@ -119,6 +130,11 @@ Expected<dfl::AttackOptions> TaskArguments::makeAttack(const dfl::Task &task,
   options.epsilon = eps;
   options.steps = steps;
   options.restarts = restarts;
+  options.targeted = targeted;
+  for (int may : mask)
+    options.mask.push_back(may != 0);
+  options.lower.assign(lower.begin(), lower.end());
+  options.upper.assign(upper.begin(), upper.end());
   options.seed = seed;
   if (Error error = dfl::checkAttack(options, task.data->features))
     return error;
