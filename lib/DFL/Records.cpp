@@ -76,6 +76,13 @@ static bool fromJSON(const json::Value &value, TransferRecord &transfer,
 
 } // namespace twist::dfl
 
+const AttackRecord *PointRecord::find(StringRef attack, double eps) const {
+  for (const AttackRecord &record : attacks)
+    if (record.attack == attack && record.eps == eps)
+      return &record;
+  return nullptr;
+}
+
 static void addOnce(std::vector<std::string> &names, const std::string &name) {
   if (!is_contained(names, name))
     names.push_back(name);

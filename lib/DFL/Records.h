@@ -34,6 +34,9 @@ struct PointRecord {
   int64_t epochs = 0;
   Metrics clean;
   std::vector<AttackRecord> attacks;
+
+  /// Null if there is none.
+  const AttackRecord *find(llvm::StringRef attack, double eps) const;
 };
 
 struct CurveRecord {
