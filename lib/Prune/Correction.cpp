@@ -7,6 +7,8 @@
 
 #include "twist/Prune/Correction.h"
 
+#include "Dense.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 
@@ -17,8 +19,7 @@ using namespace llvm;
 using namespace twist;
 using namespace twist::prune;
 
-using Matrix =
-    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Matrix = RowMajor;
 using Vector = Eigen::VectorXd;
 
 std::optional<CorrectionKind> twist::prune::parseCorrection(StringRef name) {
@@ -59,7 +60,9 @@ UnitMoments twist::prune::unitMoments(const Site &site, const SiteAxis &axis,
   Matrix moment = Eigen::Map<const Matrix>(h.data(), site.width, site.width) /
                       double(site.count) +
                   Matrix(mean * mean.transpose());
-  double whole = (weight.transpose() * (moment * weight)).trace(), parts = 0;
+  Matrix rows = weight;
+  double whole = rows.cwiseProduct(timesTransposed(moment, rows)).sum();
+  double parts = 0;
   for (int64_t first = 0; first < axis.units; first += group) {
     std::vector<int64_t> features;
     for (int64_t u = first; u < std::min(first + group, axis.units); ++u)
@@ -154,7 +157,8 @@ Expected<Matrix> Solver::leastSquares() const {
                              " is singular: its kept values do not vary");
   if (size == 0)
     return Matrix(0, site.columns);
-  return Matrix(factor.solve(rows(gram, keep) * weight));
+  Matrix columns = rows(gram, keep).transpose(); // gram is symmetric
+  return Matrix(factor.solve(timesTransposed(columns, weight)));
 }
 
 std::optional<double> Solver::errorOf(const Matrix &lost,
@@ -162,12 +166,12 @@ std::optional<double> Solver::errorOf(const Matrix &lost,
   if (gram.size() == 0)
     return std::nullopt;
   Eigen::RowVectorXd rest = mean.transpose() * lost - bias;
-  double left = lost.cwiseProduct(gram * lost).sum() +
+  double left = lost.cwiseProduct(timesTransposed(gram, lost)).sum() +
                 double(site.count) * rest.squaredNorm();
   Matrix cut = weight;
   for (int64_t feature : keep)
     cut.row(feature).setZero();
-  double removed = cut.cwiseProduct(gram * cut).sum() +
+  double removed = cut.cwiseProduct(timesTransposed(gram, cut)).sum() +
                    double(site.count) * (mean.transpose() * cut).squaredNorm();
   return removed > 0 ? left / removed : 0;
 }

@@ -7,6 +7,8 @@
 
 #include "twist/Prune/Scores.h"
 
+#include "Dense.h"
+
 #include "llvm/ADT/STLExtras.h"
 
 #include <Eigen/Cholesky>
@@ -15,10 +17,6 @@
 using namespace llvm;
 using namespace twist;
 using namespace twist::prune;
-
-using Matrix = Eigen::MatrixXd;
-using RowMajor =
-    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 namespace {
 /// A site and the axis's place in it.
@@ -41,8 +39,11 @@ static Expected<std::vector<Use>> usesOf(const Calibration &calibration,
   return uses;
 }
 
-Expected<std::vector<double>>
-twist::prune::fluctuations(const Calibration &calibration, StringRef name) {
+/// Per unit the sum over its features of the square of the weight's row, times
+/// what `factor` says of the feature.
+static Expected<std::vector<double>>
+weightedNorms(const Calibration &calibration, StringRef name,
+              function_ref<double(const Site &, int64_t)> factor) {
   auto uses = usesOf(calibration, name);
   if (!uses)
     return uses.takeError();
@@ -55,10 +56,23 @@ twist::prune::fluctuations(const Calibration &calibration, StringRef name) {
         double norm = 0;
         for (int64_t i = 0; i < site.columns; ++i)
           norm += row[i] * row[i];
-        scores[unit] += site.variance(feature) * norm;
+        scores[unit] += factor(site, feature) * norm;
       }
   }
   return scores;
+}
+
+Expected<std::vector<double>>
+twist::prune::fluctuations(const Calibration &calibration, StringRef name) {
+  return weightedNorms(calibration, name, [](const Site &site, int64_t i) {
+    return site.variance(i);
+  });
+}
+
+Expected<std::vector<double>>
+twist::prune::rowNorms(const Calibration &calibration, StringRef name) {
+  return weightedNorms(calibration, name,
+                       [](const Site &, int64_t) { return 1.0; });
 }
 
 //===----------------------------------------------------------------------===//
@@ -66,7 +80,8 @@ twist::prune::fluctuations(const Calibration &calibration, StringRef name) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// One site while groups are removed: H⁻¹ and W Wᵀ of what is left.
+/// One site while groups are removed: H⁻¹ and W Wᵀ of what is left. Removals
+/// are gathered and applied together; what costs are told from is up to date.
 class Elimination {
 public:
   static Expected<Elimination> create(const Use &use, int64_t group);
@@ -77,13 +92,19 @@ public:
   double whole = 0;
 
 private:
-  Matrix inverseOf(ArrayRef<int64_t> features) const;
+  static constexpr int64_t kPending = 64;
+
+  void flush();
   void compact();
 
   /// Rows of each group's features; none of those that are gone.
   std::vector<std::vector<int64_t>> groups;
   std::vector<int64_t> others; ///< rows of no unit of the axis
-  Matrix inverse, squares;
+  /// Up to what is pending: H⁻¹ - Bᵀ C, W Wᵀ + Bᵀ D + Dᵀ B.
+  RowMajor inverse, squares, b, c, d;
+  int64_t pending = 0; ///< rows of b, c, d
+  /// Per group (H⁻¹)_gg and (W Wᵀ)_gg.
+  std::vector<RowMajor> inverses, products;
   int64_t left = 0; ///< rows of groups that are not gone
 };
 } // namespace
@@ -114,7 +135,7 @@ Expected<Elimination> Elimination::create(const Use &use, int64_t group) {
   for (int64_t i = 0; i < site.width; ++i)
     if (!isUnits[i])
       result.others.push_back(i);
-  Matrix h = Eigen::Map<const RowMajor>(gram.data(), site.width, site.width);
+  RowMajor h = Eigen::Map<const RowMajor>(gram.data(), site.width, site.width);
   // Constants leave only what rounding makes of them.
   std::vector<double> mean = site.mean();
   double squares = 0;
@@ -122,66 +143,82 @@ Expected<Elimination> Elimination::create(const Use &use, int64_t group) {
     squares += value * value * double(site.count);
   bool varies = h.trace() > 1e-24 * squares;
   h.diagonal().array() += 1e-3 * h.trace() / double(site.width);
-  Eigen::LLT<Matrix> factor(h);
-  if (!varies || factor.info() != Eigen::Success)
+  RowMajor turned =
+      Eigen::Map<const RowMajor>(site.weight.data(), site.width, site.columns)
+          .transpose();
+  result.squares = timesTransposed(turned, turned);
+  result.whole = result.squares.cwiseProduct(h).sum();
+  if (!varies || !invertPositive(h))
     return createStringError("the Gram matrix of gate " + site.name() +
                              " is singular: its values do not vary");
-  result.inverse = factor.solve(Matrix::Identity(site.width, site.width));
-  Eigen::Map<const RowMajor> weight(site.weight.data(), site.width,
-                                    site.columns);
-  result.squares = weight * weight.transpose();
-  result.whole = result.squares.cwiseProduct(h).sum();
+  result.inverse = std::move(h);
+  int64_t most = kPending;
+  for (const std::vector<int64_t> &features : result.groups) {
+    result.inverses.push_back(result.inverse(features, features));
+    result.products.push_back(result.squares(features, features));
+    most = std::max(most, int64_t(features.size()));
+  }
+  for (RowMajor *rows : {&result.b, &result.c, &result.d})
+    rows->resize(most, site.width);
   return result;
 }
 
-/// [(H⁻¹)_gg]⁻¹
-Matrix Elimination::inverseOf(ArrayRef<int64_t> features) const {
-  int64_t size = int64_t(features.size());
-  Matrix block(size, size);
-  for (int64_t i = 0; i < size; ++i)
-    for (int64_t j = 0; j < size; ++j)
-      block(i, j) = inverse(features[i], features[j]);
-  return block.llt().solve(Matrix::Identity(size, size));
-}
-
+/// tr([(H⁻¹)_gg]⁻¹ (W Wᵀ)_gg)
 double Elimination::cost(int64_t g) const {
-  const std::vector<int64_t> &features = groups[g];
-  if (features.size() == 1)
-    return squares(features[0], features[0]) /
-           inverse(features[0], features[0]);
-  Matrix block = inverseOf(features);
-  double trace = 0;
-  for (auto [i, a] : llvm::enumerate(features))
-    for (auto [j, b] : llvm::enumerate(features))
-      trace += block(i, j) * squares(a, b);
-  return trace;
+  if (groups[g].size() == 1)
+    return products[g](0, 0) / inverses[g](0, 0);
+  return inverses[g].llt().solve(products[g]).trace();
 }
 
 /// With B = (H⁻¹)_:g [(H⁻¹)_gg]⁻¹: W ← W - B W_g, H⁻¹ ← H⁻¹ - B (H⁻¹)_g:, in
 /// squares W Wᵀ on both sides.
 void Elimination::remove(int64_t g) {
   const std::vector<int64_t> features = groups[g];
-  int64_t size = int64_t(features.size()), width = inverse.rows();
-  Matrix columns(width, size), products(width, size), block(size, size);
-  for (int64_t i = 0; i < size; ++i) {
-    columns.col(i) = inverse.col(features[i]);
-    products.col(i) = squares.col(features[i]);
-    for (int64_t j = 0; j < size; ++j)
-      block(i, j) = squares(features[i], features[j]);
-  }
-  Matrix b = columns * inverseOf(features);
-  inverse.noalias() -= b * columns.transpose();
-  Matrix half = b * block / 2 - products; // symmetric: b halfᵀ + half bᵀ
-  squares.noalias() += b * half.transpose();
-  squares.noalias() += half * b.transpose();
+  auto size = int64_t(features.size());
+  if (pending + size > b.rows())
+    flush();
+  auto before = [&](const RowMajor &rows) { return rows.topRows(pending); };
+  RowMajor columns = inverse(features, Eigen::all);
+  columns.noalias() -= before(c)(Eigen::all, features).transpose() * before(b);
+  RowMajor halves = squares(features, Eigen::all);
+  halves.noalias() += before(d)(Eigen::all, features).transpose() * before(b);
+  halves.noalias() += before(b)(Eigen::all, features).transpose() * before(d);
+  RowMajor rows = inverses[g].llt().solve(columns);
+  halves = products[g] * rows / 2 - halves; // symmetric: Bᵀ D + Dᵀ B
+  b.middleRows(pending, size) = rows;
+  c.middleRows(pending, size) = columns;
+  d.middleRows(pending, size) = halves;
+  pending += size;
   groups[g].clear();
+  for (auto [other, places] : llvm::enumerate(groups)) {
+    if (places.empty())
+      continue;
+    if (places.size() == 1 && size == 1) { // the usual, without matrices
+      int64_t at = places[0];
+      inverses[other](0, 0) -= rows(0, at) * columns(0, at);
+      products[other](0, 0) += 2 * rows(0, at) * halves(0, at);
+      continue;
+    }
+    RowMajor r = rows(Eigen::all, places), h = halves(Eigen::all, places);
+    inverses[other] -= r.transpose() * columns(Eigen::all, places);
+    products[other] += r.transpose() * h + h.transpose() * r;
+  }
   left -= size;
   if (left < inverse.rows() * 4 / 5)
     compact();
 }
 
+void Elimination::flush() {
+  auto rows = [&](const RowMajor &of) { return of.topRows(pending); };
+  addTransposed(rows(b), rows(c), -1, inverse);
+  addTransposed(rows(b), rows(d), 1, squares);
+  addTransposed(rows(d), rows(b), 1, squares);
+  pending = 0;
+}
+
 /// Drops the rows and columns of what is gone, which are zero.
 void Elimination::compact() {
+  flush();
   std::vector<char> isLeft(inverse.rows());
   groups.push_back(std::move(others));
   for (const std::vector<int64_t> &group : groups)
@@ -193,8 +230,10 @@ void Elimination::compact() {
       place[row] = int64_t(rows.size());
       rows.push_back(row);
     }
-  inverse = Matrix(inverse(rows, rows));
-  squares = Matrix(squares(rows, rows));
+  inverse = RowMajor(inverse(rows, rows));
+  squares = RowMajor(squares(rows, rows));
+  for (RowMajor *buffer : {&b, &c, &d})
+    buffer->resize(buffer->rows(), int64_t(rows.size()));
   for (std::vector<int64_t> &group : groups)
     for (int64_t &row : group)
       row = place[row];

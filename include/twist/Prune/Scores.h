@@ -19,6 +19,10 @@ namespace twist::prune {
 llvm::Expected<std::vector<double>> fluctuations(const Calibration &calibration,
                                                  llvm::StringRef axis);
 
+/// Per unit the square of the norm of the weight's rows, over all sites.
+llvm::Expected<std::vector<double>> rowNorms(const Calibration &calibration,
+                                             llvm::StringRef axis);
+
 /// What greedy removal of an axis's groups costs.
 struct Removal {
   /// Per unit the place of its group in the order of removal.
