@@ -23,7 +23,7 @@ from twist_tools import timing  # noqa: E402
 
 TWIST = os.path.join(os.environ.get("TWIST_BUILD", os.path.join(ROOT, "build")), "bin", "twist")
 DATA = os.environ.get("TWIST_DATA", os.path.join(os.path.dirname(ROOT), "shared", "data"))
-POLICIES, METHODS = ("random", "magnitude", "flap", "obs"), ("none", "bias", "ls")
+POLICIES, METHODS = ("random", "magnitude", "flap", "obs", "fisher"), ("none", "bias", "ls")
 LENGTH = 128
 
 

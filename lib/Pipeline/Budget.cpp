@@ -37,26 +37,17 @@ std::optional<Budget> Budget::parse(StringRef text) {
 }
 
 namespace {
-/// The widths an axis may have, as groups, and the choices they are.
-struct Row {
-  PolicyRow plan;
-  std::vector<int64_t> groups;
-  std::vector<prune::Choice> choices;
-};
-
 class Spender {
 public:
   Spender(ModuleOp module, ModuleOp sized, const Budget &budget,
           ArrayRef<std::string> state, const UnitScores &scores,
-          PolicyOptions &options, Location loc)
+          const WidthLosses &given, PolicyOptions &options, Location loc)
       : module(module), sized(sized), budget(budget), state(state),
-        scores(scores), options(options), loc(loc) {}
+        scores(scores), given(given), options(options), loc(loc) {}
   FailureOr<BudgetReport> spend();
 
 private:
-  LogicalResult addCosts();
-  LogicalResult addTimes(Row &row);
-  LogicalResult addLosses();
+  LogicalResult addLosses(int64_t allowed);
   FailureOr<std::vector<double>> lossesOf(const PolicyRow &plan);
   void setFlapLosses(ArrayRef<std::vector<double>> units);
   /// What is left of the model with options.widths.
@@ -67,11 +58,11 @@ private:
   const Budget &budget;
   ArrayRef<std::string> state;
   const UnitScores &scores;
+  const WidthLosses &given;
   PolicyOptions &options;
   Location loc;
-  std::vector<Row> rows;
+  WidthPlan plan;
   BudgetReport report;
-  int64_t fixed = 0; ///< what no axis holds
 };
 } // namespace
 
@@ -89,20 +80,21 @@ static int64_t valueOf(const axes::AxisCost &cost, Budget::Kind kind) {
 
 /// Widths cost their part of what the axis holds: exact where axes share
 /// nothing; where they do, `spend` counts what is left.
-LogicalResult Spender::addCosts() {
+static LogicalResult addCosts(WidthPlan &plan, ModuleOp sized,
+                              Budget::Kind kind) {
   auto analysis =
       axes::AxisAnalysis::compute(sized.lookupSymbol<func::FuncOp>("main"));
   if (failed(analysis))
     return failure();
   axes::AxisCosts costs = analysis->costs();
-  report.dense = fixed = valueOf(costs.total, budget.kind);
+  plan.dense = plan.fixed = valueOf(costs.total, kind);
   llvm::StringMap<int64_t> held;
   for (auto [axis, cost] : llvm::zip_equal(analysis->axes(), costs.axes))
-    held[axis.symbol] = valueOf(cost, budget.kind);
-  for (Row &row : rows) {
+    held[axis.symbol] = valueOf(cost, kind);
+  for (WidthRow &row : plan.rows) {
     int64_t whole = held.lookup(row.plan.axis.symbol);
     int64_t count = row.plan.axis.units / row.plan.group;
-    fixed -= whole;
+    plan.fixed -= whole;
     for (int64_t groups : row.groups)
       row.choices.push_back(
           {int64_t(
@@ -113,8 +105,9 @@ LogicalResult Spender::addCosts() {
 }
 
 /// Only measured widths, and the whole.
-LogicalResult Spender::addTimes(Row &row) {
-  const prune::LatencyRow *times = budget.table->find(row.plan.axis.name());
+static LogicalResult addTimes(WidthPlan &plan, WidthRow &row,
+                              const prune::LatencyTable &table, Location loc) {
+  const prune::LatencyRow *times = table.find(row.plan.axis.name());
   if (!times || times->units != row.plan.axis.units)
     return emitError(loc) << "the latency table has no row of axis '"
                           << row.plan.axis.name() << "' with "
@@ -136,8 +129,33 @@ LogicalResult Spender::addTimes(Row &row) {
   groups.push_back(row.groups.back());
   row.choices.push_back({most, 0});
   row.groups = std::move(groups);
-  fixed -= most;
+  plan.fixed -= most;
   return success();
+}
+
+FailureOr<WidthPlan> twist::planWidths(ModuleOp module, ModuleOp sized,
+                                       const Budget &budget,
+                                       const PolicyOptions &options,
+                                       Location loc) {
+  auto known = axesFor(module, options);
+  if (failed(known))
+    return failure();
+  auto planned = planRows(*known, options, loc);
+  if (failed(planned))
+    return failure();
+  WidthPlan plan;
+  for (PolicyRow &row : *planned)
+    plan.rows.push_back({row, allowedGroups(row, options), {}});
+  if (budget.kind != Budget::Latency) {
+    if (failed(addCosts(plan, sized, budget.kind)))
+      return failure();
+    return plan;
+  }
+  plan.dense = plan.fixed = int64_t(budget.table->denseSeconds * 1e9);
+  for (WidthRow &row : plan.rows)
+    if (failed(addTimes(plan, row, *budget.table, loc)))
+      return failure();
+  return plan;
 }
 
 /// Of the number of kept groups, from the units' scores: the part of the sum
@@ -188,7 +206,7 @@ void Spender::setFlapLosses(ArrayRef<std::vector<double>> groups) {
     if (!scores.empty())
       least = std::min(least, scores.back());
   }
-  for (auto [row, scores] : llvm::zip_equal(rows, standard)) {
+  for (auto [row, scores] : llvm::zip_equal(plan.rows, standard)) {
     double count = double(scores.size());
     double cost = double(row.choices.back().cost) / count /
                   double(std::max<int64_t>(report.dense, 1));
@@ -200,9 +218,18 @@ void Spender::setFlapLosses(ArrayRef<std::vector<double>> groups) {
   }
 }
 
-LogicalResult Spender::addLosses() {
+LogicalResult Spender::addLosses(int64_t allowed) {
+  if (given) {
+    auto losses = given(plan.rows, allowed);
+    if (failed(losses))
+      return failure();
+    for (auto [row, values] : llvm::zip_equal(plan.rows, *losses))
+      for (auto [choice, value] : llvm::zip_equal(row.choices, values))
+        choice.loss = value;
+    return success();
+  }
   std::vector<std::vector<double>> all;
-  for (const Row &row : rows) {
+  for (const WidthRow &row : plan.rows) {
     auto losses = lossesOf(row.plan);
     if (failed(losses))
       return failure();
@@ -212,7 +239,7 @@ LogicalResult Spender::addLosses() {
     setFlapLosses(all);
     return success();
   }
-  for (auto [row, losses] : llvm::zip_equal(rows, all))
+  for (auto [row, losses] : llvm::zip_equal(plan.rows, all))
     for (auto [choice, n] : llvm::zip_equal(row.choices, row.groups))
       choice.loss = losses[n];
   return success();
@@ -220,7 +247,7 @@ LogicalResult Spender::addLosses() {
 
 FailureOr<int64_t> Spender::countKept() {
   Ticket ticket;
-  for (const Row &row : rows) {
+  for (const WidthRow &row : plan.rows) {
     TicketAxis axis{row.plan.axis.name(), row.plan.axis.units, 1, {}};
     for (int64_t u = 0; u < options.widths[row.plan.axis.symbol]; ++u)
       axis.keep.push_back(u);
@@ -236,53 +263,42 @@ FailureOr<int64_t> Spender::countKept() {
 }
 
 int64_t Spender::sum() const {
-  int64_t least = fixed;
-  for (const Row &row : rows)
+  int64_t least = plan.fixed;
+  for (const WidthRow &row : plan.rows)
     least += row.choices.front().cost;
   return least;
 }
 
 FailureOr<BudgetReport> Spender::spend() {
-  auto known = axesFor(module, options);
-  if (failed(known))
-    return failure();
-  auto planned = planRows(*known, options, loc);
+  auto planned = planWidths(module, sized, budget, options, loc);
   if (failed(planned))
     return failure();
-  for (PolicyRow &plan : *planned)
-    rows.push_back({plan, allowedGroups(plan, options), {}});
+  plan = std::move(*planned);
   bool isLatency = budget.kind == Budget::Latency;
-  if (isLatency) {
-    report.dense = fixed = int64_t(budget.table->denseSeconds * 1e9);
-    for (Row &row : rows)
-      if (failed(addTimes(row)))
-        return failure();
-  } else if (failed(addCosts())) {
-    return failure();
-  }
-  if (failed(addLosses()))
-    return failure();
+  report.dense = plan.dense;
   report.allowed = budget.isSeconds ? int64_t(budget.amount * 1e9)
                    : budget.amount > 1
                        ? int64_t(budget.amount)
                        : int64_t(budget.amount * double(report.dense));
+  if (failed(addLosses(report.allowed - plan.fixed)))
+    return failure();
   std::vector<std::vector<prune::Choice>> choices;
-  for (const Row &row : rows)
+  for (const WidthRow &row : plan.rows)
     choices.push_back(row.choices);
   // Axes that share weights keep more than the sum says: then less is allowed.
   int64_t aim = report.allowed;
   for (int attempt = 0; attempt < 12; ++attempt) {
-    auto found = prune::solveKnapsack(choices, aim - fixed);
+    auto found = prune::solveKnapsack(choices, aim - plan.fixed);
     if (!found)
       return emitError(loc) << "the budget allows " << report.allowed << " of "
                             << report.dense << (isLatency ? " nanoseconds" : "")
                             << "; the least widths take " << sum();
-    for (auto [row, pick] : llvm::zip_equal(rows, found->picks))
+    for (auto [row, pick] : llvm::zip_equal(plan.rows, found->picks))
       options.widths[row.plan.axis.symbol] = row.groups[pick] * row.plan.group;
     report.loss = found->loss;
     report.bound = found->bound;
     report.isExact = found->isExact && attempt == 0;
-    report.kept = found->cost + fixed;
+    report.kept = found->cost + plan.fixed;
     if (isLatency)
       return report;
     FailureOr<int64_t> kept = countKept();
@@ -299,7 +315,9 @@ FailureOr<BudgetReport> Spender::spend() {
 FailureOr<BudgetReport>
 twist::spendBudget(ModuleOp module, ModuleOp sized, const Budget &budget,
                    ArrayRef<std::string> state, const UnitScores &scores,
-                   PolicyOptions &options, Location loc) {
+                   const WidthLosses &losses, PolicyOptions &options,
+                   Location loc) {
   options.widths.clear();
-  return Spender(module, sized, budget, state, scores, options, loc).spend();
+  return Spender(module, sized, budget, state, scores, losses, options, loc)
+      .spend();
 }

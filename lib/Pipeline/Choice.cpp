@@ -42,9 +42,28 @@ FailureOr<std::vector<AxisInfo>> twist::axesFor(ModuleOp module,
   return found;
 }
 
-FailureOr<UnitScores> twist::unitScores(
-    ModuleOp module, TicketPolicy policy, ArrayRef<std::string> state,
-    std::shared_ptr<const prune::Calibration> calibration, Location loc) {
+/// Units lose what their gates' Fisher says; groups the sums, least first.
+static Scores fisherScores(const llvm::StringMap<std::vector<double>> &all,
+                           const PolicyRow &row, Location loc) {
+  auto found = all.find(row.axis.name());
+  if (found == all.end() || int64_t(found->second.size()) != row.axis.units)
+    return emitError(loc) << "the policy fisher does not know axis '"
+                          << row.axis.name()
+                          << "': the training step has no gate for it";
+  AxisScores scores{found->second, {}};
+  std::vector<double> sums(row.axis.units / row.group);
+  for (auto [unit, score] : llvm::enumerate(scores.units))
+    sums[unit / row.group] += score;
+  llvm::sort(sums, std::greater<>());
+  scores.losses.resize(sums.size() + 1);
+  for (size_t n = sums.size(); n-- > 0;)
+    scores.losses[n] = scores.losses[n + 1] + sums[n];
+  return scores;
+}
+
+FailureOr<UnitScores> twist::unitScores(ModuleOp module, TicketPolicy policy,
+                                        ArrayRef<std::string> state,
+                                        DataScores data, Location loc) {
   if (policy == TicketPolicy::Magnitude) {
     auto scores = unitMagnitudes(module, state);
     if (failed(scores))
@@ -53,9 +72,14 @@ FailureOr<UnitScores> twist::unitScores(
       return Scores(AxisScores{all.lookup(row.axis.symbol), {}});
     });
   }
+  if (needsGradients(policy))
+    return UnitScores([=](const PolicyRow &row) {
+      return fisherScores(*data.fisher, row, loc);
+    });
   if (!needsCalibration(policy))
     return UnitScores();
-  return once([=](const PolicyRow &row) -> Scores {
+  return once([=,
+               calibration = data.calibration](const PolicyRow &row) -> Scores {
     if (policy == TicketPolicy::Flap) {
       auto scores = prune::fluctuations(*calibration, row.axis.name());
       if (scores)

@@ -31,6 +31,8 @@ StringRef twist::policyName(TicketPolicy policy) {
     return "flap";
   case TicketPolicy::Obs:
     return "obs";
+  case TicketPolicy::Fisher:
+    return "fisher";
   case TicketPolicy::SparseGPT:
     return "sparsegpt";
   }
@@ -42,7 +44,12 @@ bool twist::needsCalibration(TicketPolicy policy) {
 }
 
 bool twist::needsScores(TicketPolicy policy) {
-  return policy == TicketPolicy::Magnitude || needsCalibration(policy);
+  return policy == TicketPolicy::Magnitude || needsCalibration(policy) ||
+         needsGradients(policy);
+}
+
+bool twist::needsGradients(TicketPolicy policy) {
+  return policy == TicketPolicy::Fisher;
 }
 
 /// Kinds whose units are single features, cut in groups and rounded.

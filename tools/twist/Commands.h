@@ -33,6 +33,7 @@ int gradCheckMain(int argc, char **argv);
 int dflMain(int argc, char **argv);
 int stepMain(int argc, char **argv);
 int pruneMain(int argc, char **argv);
+int widthsMain(int argc, char **argv);
 
 } // namespace twist::tools
 

@@ -36,6 +36,7 @@ static constexpr SubCommand subCommands[] = {
     {"sweep", dflSweepMain, "train and attack many, as a file says"},
     {"bench", dflBenchMain, "time solving and gradients"},
     {"report", dflReportMain, "make pages, tables and charts of a sweep"},
+    {"widths", dflWidthsMain, "learn what widths of a model lose"},
 };
 
 int twist::tools::dflMain(int argc, char **argv) {

@@ -50,6 +50,7 @@ int dflAttackMain(int argc, char **argv);
 int dflSweepMain(int argc, char **argv);
 int dflReportMain(int argc, char **argv);
 int dflBenchMain(int argc, char **argv);
+int dflWidthsMain(int argc, char **argv);
 
 } // namespace twist::tools
 

@@ -12,6 +12,7 @@
 #include "twist/Dialect/Twist/Transforms/Fingerprint.h"
 #include "twist/Pipeline/Model.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 
 using namespace mlir;
@@ -37,6 +38,9 @@ PolicyArguments::PolicyArguments(cl::OptionCategory &category,
                  clEnumValN(TicketPolicy::Obs, "obs",
                             "the others removed one by one, each time the "
                             "cheapest (structured SparseGPT)"),
+                 clEnumValN(TicketPolicy::Fisher, "fisher",
+                            "those whose gates the loss's gradient is largest "
+                            "at, on --data"),
                  clEnumValN(TicketPolicy::SparseGPT, "sparsegpt",
                             "no units: single weights to zero, measured for "
                             "reference (twist ticket --data)"))),
@@ -62,9 +66,21 @@ PolicyArguments::PolicyArguments(cl::OptionCategory &category,
       latency("latency", cl::value_desc("TABLE.json"), cl::cat(category),
               cl::desc("What twist bench --latency-table wrote, for a budget "
                        "of latency")),
+      valueModel("value-model", cl::value_desc("M.onnx"), cl::cat(category),
+                 cl::desc("What twist dfl widths learned: predicts what "
+                          "widths lose, for a budget")),
       dims(category) {}
 
-std::optional<Choice> PolicyArguments::parse() const {
+static std::optional<std::shared_ptr<prune::LatencyTable>>
+readTable(StringRef path) {
+  auto table = prune::LatencyTable::read(path);
+  if (table)
+    return std::make_shared<prune::LatencyTable>(std::move(*table));
+  fail(table.takeError());
+  return std::nullopt;
+}
+
+std::optional<Choice> PolicyArguments::parse(bool takesTable) const {
   auto refuse = [](const Twine &what) {
     fail(llvm::createStringError(what));
     return std::nullopt;
@@ -85,8 +101,17 @@ std::optional<Choice> PolicyArguments::parse() const {
       return refuse("--pin-layers is not FIRST,LAST: '" + pins + "'");
   }
   if (budget.empty()) {
-    if (!latency.empty())
+    if (!valueModel.empty())
+      return refuse("--value-model needs --budget: it predicts what widths "
+                    "lose");
+    if (!latency.empty() && !takesTable)
       return refuse("--latency needs --budget latency=X");
+    if (!latency.empty()) {
+      auto table = readTable(latency);
+      if (!table)
+        return std::nullopt;
+      choice.table = *table;
+    }
     return choice;
   }
   choice.budget = Budget::parse(budget);
@@ -102,10 +127,10 @@ std::optional<Choice> PolicyArguments::parse() const {
                               "(twist bench --latency-table)"
                             : "--latency needs --budget latency=X");
   if (isLatency) {
-    auto table = prune::LatencyTable::read(latency);
+    auto table = readTable(latency);
     if (!table)
-      return refuse(toString(table.takeError()));
-    choice.table = std::make_shared<prune::LatencyTable>(std::move(*table));
+      return std::nullopt;
+    choice.table = *table;
     choice.budget->table = choice.table.get();
   }
   return choice;
@@ -165,30 +190,39 @@ static void printBudget(const Budget &budget, const BudgetReport &report) {
                                  report.bound);
 }
 
+FailureOr<OwningOpRef<ModuleOp>> ChoiceContext::sized() const {
+  if (dims.empty())
+    return OwningOpRef<ModuleOp>(ModuleOp(module).clone());
+  LoadOptions load;
+  load.state.assign(state.begin(), state.end());
+  load.dims = llvm::join(dims, ",");
+  return loadModelWithAxes(path, module->getContext(), load);
+}
+
+LogicalResult twist::tools::checkTable(const ChoiceContext &context,
+                                       const Choice &choice) {
+  if (!choice.table)
+    return success();
+  Ticket stamp;
+  axes::stampModel(context.module, stamp);
+  if (llvm::Error error = choice.table->check(
+          "the latency table", prune::machineName(), stamp.structureSHA256))
+    return emitError(context.loc) << toString(std::move(error));
+  return success();
+}
+
 FailureOr<Ticket> twist::tools::choose(ChoiceContext &context, Choice &choice,
                                        std::vector<PolicyRow> &rows) {
   PolicyOptions &options = choice.options;
-  Ticket stamp;
-  axes::stampModel(context.module, stamp);
   if (choice.budget) {
-    if (choice.table)
-      if (llvm::Error error = choice.table->check(
-              "the latency table", prune::machineName(), stamp.structureSHA256))
-        return emitError(context.loc) << toString(std::move(error));
-    OwningOpRef<ModuleOp> sized;
-    if (!context.dims.empty()) {
-      LoadOptions load;
-      load.state.assign(context.state.begin(), context.state.end());
-      load.dims = llvm::join(context.dims, ",");
-      auto loaded =
-          loadModelWithAxes(context.path, context.module.getContext(), load);
-      if (failed(loaded))
-        return failure();
-      sized = std::move(*loaded);
-    }
-    auto report = spendBudget(context.module, sized ? *sized : context.module,
-                              *choice.budget, context.state, context.scores,
-                              options, context.loc);
+    if (failed(checkTable(context, choice)))
+      return failure();
+    auto sized = context.sized();
+    if (failed(sized))
+      return failure();
+    auto report =
+        spendBudget(context.module, **sized, *choice.budget, context.state,
+                    context.scores, context.losses, options, context.loc);
     if (failed(report))
       return failure();
     printBudget(*choice.budget, *report);

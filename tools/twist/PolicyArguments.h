@@ -9,6 +9,7 @@
 #define TWIST_TOOLS_TWIST_POLICYARGUMENTS_H
 
 #include "Context.h"
+#include "Measure.h"
 
 #include "twist/Pipeline/Choice.h"
 
@@ -27,13 +28,13 @@ struct Choice {
   std::optional<Choice> moved(double by) const;
 };
 
-/// --policy, --kappa, --budget, --latency, --axes, --group, --round-to,
-/// --min-units, --pin-layers, --seed, --dim.
+/// --policy, --kappa, --budget, --latency, --value-model, --axes, --group,
+/// --round-to, --min-units, --pin-layers, --seed, --dim.
 struct PolicyArguments {
   PolicyArguments(llvm::cl::OptionCategory &category, TicketPolicy standard);
 
-  /// Prints what is wrong.
-  std::optional<Choice> parse() const;
+  /// Prints what is wrong. `takesTable`: a latency table without a budget, too.
+  std::optional<Choice> parse(bool takesTable = false) const;
 
   llvm::cl::opt<double> kappa;
   llvm::cl::opt<TicketPolicy> policy;
@@ -41,7 +42,7 @@ struct PolicyArguments {
   llvm::cl::opt<int64_t> group, roundTo, minUnits;
   llvm::cl::opt<std::string> pins;
   llvm::cl::opt<uint64_t> seed;
-  llvm::cl::opt<std::string> budget, latency;
+  llvm::cl::opt<std::string> budget, latency, valueModel;
   DimOption dims;
 };
 
@@ -52,12 +53,40 @@ struct ChoiceContext {
   std::vector<std::string> state, dims;
   UnitScores scores;
   mlir::Location loc;
+  WidthLosses losses = {}; ///< null: the policy's
+
+  /// The model with sizes for FLOPs, where `dims` say them.
+  mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> sized() const;
 };
+
+/// Runs the model's training step on the data: the scores of the policy fisher
+/// (train::GateFisher). Prints its memory, progress, and errors.
+mlir::FailureOr<std::shared_ptr<const llvm::StringMap<std::vector<double>>>>
+fisherScores(const ChoiceContext &context, const PolicyOptions &policy,
+             const prune::FeedOptions &data, llvm::StringRef output,
+             int threads);
+
+/// The losses of widths that a model of `twist dfl widths` predicts.
+/// `calibration` is finished. Errors: a policy that is not obs.
+mlir::FailureOr<WidthLosses>
+valueModelLosses(llvm::StringRef path, TicketPolicy policy,
+                 std::shared_ptr<const prune::Calibration> calibration,
+                 const ChoiceContext &context);
+
+/// A finished calibration of this very model; null where the policy needs none.
+mlir::FailureOr<std::shared_ptr<const prune::Calibration>>
+calibrationFor(mlir::ModuleOp module, TicketPolicy policy, llvm::StringRef path,
+               mlir::Location loc);
 
 /// Spends the budget, if there is one, and makes the ticket, with the model's
 /// hashes and its provenance; prints what the budget bought, and errors.
 mlir::FailureOr<Ticket> choose(ChoiceContext &context, Choice &choice,
                                std::vector<PolicyRow> &rows);
+
+/// That the choice's latency table, if it has one, is this machine's and
+/// model's.
+mlir::LogicalResult checkTable(const ChoiceContext &context,
+                               const Choice &choice);
 
 /// A table of axes with what each keeps.
 void printRows(llvm::ArrayRef<PolicyRow> rows, const PolicyOptions &options);

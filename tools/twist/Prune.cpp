@@ -278,23 +278,42 @@ int twist::tools::pruneMain(int argc, char **argv) {
   auto module = loadModelWithAxes(model, &mlirContext, load);
   if (failed(module))
     return 1;
-  auto staged = stageForData(**module, data.options(), data.threads);
-  if (!staged)
-    return 1;
   ChoiceContext context{**module,
                         model,
                         {state.begin(), state.end()},
                         {policy.dims.begin(), policy.dims.end()},
                         {},
                         FileLineColLoc::get(&mlirContext, model, 0, 0)};
+  auto known = axesFor(**module, choice->options);
+  if (failed(known) || failed(planRows(*known, choice->options, context.loc)) ||
+      failed(checkTable(context, *choice)))
+    return 1;
+  auto staged = stageForData(**module, data.options(), data.threads);
+  if (!staged)
+    return 1;
   auto calibration = calibrateFor(choice->options.policy, *staged);
   if (!calibration)
     return fail(calibration.takeError());
+  DataScores source{*calibration, {}};
+  if (needsGradients(choice->options.policy)) {
+    auto fisher = fisherScores(context, choice->options, data.options(),
+                               quality.output, data.threads);
+    if (failed(fisher))
+      return 1;
+    source.fisher = *fisher;
+  }
   auto scores = unitScores(**module, choice->options.policy, context.state,
-                           *calibration, context.loc);
+                           source, context.loc);
   if (failed(scores))
     return 1;
   context.scores = std::move(*scores);
+  if (!policy.valueModel.empty()) {
+    auto losses = valueModelLosses(policy.valueModel, choice->options.policy,
+                                   *calibration, context);
+    if (failed(losses))
+      return 1;
+    context.losses = std::move(*losses);
+  }
   prune::FeedOptions report = quality.options(data);
   report.context = staged->feed.context();
   Pruner pruner(context, *staged, *kind, report);

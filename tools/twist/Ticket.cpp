@@ -10,7 +10,6 @@
 #include "Measure.h"
 #include "PolicyArguments.h"
 
-#include "twist/Dialect/Twist/Transforms/Fingerprint.h"
 #include "twist/Pipeline/Model.h"
 #include "twist/Pipeline/Stages.h"
 
@@ -22,45 +21,6 @@ using namespace mlir;
 using namespace twist;
 using namespace twist::tools;
 namespace cl = llvm::cl;
-
-/// A finished calibration of this very model.
-static FailureOr<prune::Calibration> readCalibration(ModuleOp module,
-                                                     TicketPolicy policy,
-                                                     StringRef path,
-                                                     Location loc) {
-  if (path.empty())
-    return emitError(loc) << "the policy " << policyName(policy)
-                          << " needs --calibration CAL (twist calibrate)";
-  llvm::Expected<prune::Calibration> read = prune::Calibration::read(path);
-  if (!read)
-    return emitError(loc) << toString(read.takeError());
-  Ticket stamp;
-  axes::stampModel(module, stamp);
-  if (read->structureSHA256 != stamp.structureSHA256 ||
-      read->weightsSHA256 != stamp.weightsSHA256)
-    return emitError(loc) << path << " is a calibration of another model";
-  if (!read->isComplete())
-    return emitError(loc) << path << " is unfinished: " << read->done << " of "
-                          << read->batches
-                          << " batches; the same twist calibrate goes on";
-  return std::move(*read);
-}
-
-/// The calibration a policy needs; null where it needs none.
-static FailureOr<std::shared_ptr<const prune::Calibration>>
-calibrationFor(ModuleOp module, TicketPolicy policy, StringRef path,
-               Location loc) {
-  using Shared = std::shared_ptr<const prune::Calibration>;
-  if (!needsCalibration(policy) && !path.empty())
-    return emitError(loc) << "the policy " << policyName(policy)
-                          << " takes no --calibration";
-  if (!needsCalibration(policy))
-    return Shared();
-  auto read = readCalibration(module, policy, path, loc);
-  if (failed(read))
-    return failure();
-  return Shared(std::make_shared<prune::Calibration>(std::move(*read)));
-}
 
 //===----------------------------------------------------------------------===//
 // The best of several
@@ -196,7 +156,12 @@ int twist::tools::ticketMain(int argc, char **argv) {
     return fail(llvm::createStringError("-o T.json is missing"));
   if (isSparse)
     count = 1;
-  if (count < 0 || (count > 0) != !data.data.empty())
+  bool isFisher = needsGradients(choice->options.policy);
+  if (isFisher && data.data.empty())
+    return fail(llvm::createStringError(
+        "the policy fisher needs --data FILE to take gradients on"));
+  if (count < 0 || (count > 0 && data.data.empty()) ||
+      (count == 0 && !data.data.empty() && !isFisher))
     return fail(
         llvm::createStringError("--search N and --data FILE go together: "
                                 "tickets are measured on data"));
@@ -226,11 +191,26 @@ int twist::tools::ticketMain(int argc, char **argv) {
       calibrationFor(**module, choice->options.policy, calibrated, context.loc);
   if (failed(calibration))
     return 1;
+  DataScores source{*calibration, {}};
+  if (isFisher) {
+    auto fisher = fisherScores(context, choice->options, data.options(),
+                               quality.output, data.threads);
+    if (failed(fisher))
+      return 1;
+    source.fisher = *fisher;
+  }
   auto scores = unitScores(**module, choice->options.policy, context.state,
-                           *calibration, context.loc);
+                           source, context.loc);
   if (failed(scores))
     return 1;
   context.scores = std::move(*scores);
+  if (!policy.valueModel.empty()) {
+    auto losses = valueModelLosses(policy.valueModel, choice->options.policy,
+                                   *calibration, context);
+    if (failed(losses))
+      return 1;
+    context.losses = std::move(*losses);
+  }
   if (count == 0) {
     std::vector<PolicyRow> rows;
     FailureOr<Ticket> ticket = choose(context, *choice, rows);

@@ -37,6 +37,7 @@ static constexpr Command commands[] = {
     {"eval", evalMain, "measure perplexity, or likeness to another model"},
     {"calibrate", calibrateMain, "measure what flows through the gates"},
     {"correct", correctMain, "let what a ticket keeps make up for the rest"},
+    {"widths", widthsMain, "measure what the widths of each axis lose"},
     {"step", stepMain, "run a language model's training step on token ids"},
     {"train", trainMain, "train subnetworks in parallel (TwIST)"},
     {"weights", weightsMain, "give a model the weights of a safetensors file"},

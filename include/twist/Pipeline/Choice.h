@@ -11,6 +11,7 @@
 
 #include "twist/Dialect/Twist/Transforms/Slice.h"
 #include "twist/Prune/Calibration.h"
+#include "twist/Prune/Knapsack.h"
 #include "twist/Prune/LatencyTable.h"
 #include "twist/Ticket/Policy.h"
 
@@ -24,14 +25,19 @@ namespace twist {
 mlir::FailureOr<std::vector<AxisInfo>> axesFor(mlir::ModuleOp module,
                                                const PolicyOptions &options);
 
+/// What data say of a model's units: null where the policy needs it not.
+struct DataScores {
+  std::shared_ptr<const prune::Calibration> calibration;
+  /// By axis name, one a unit (train::GateFisher).
+  std::shared_ptr<const llvm::StringMap<std::vector<double>>> fisher;
+};
+
 /// The scores of a policy for a model with axes; nothing for policies that need
-/// none. `calibration` is null for those that need none; each axis is computed
-/// once.
-mlir::FailureOr<UnitScores>
-unitScores(mlir::ModuleOp module, TicketPolicy policy,
-           llvm::ArrayRef<std::string> state,
-           std::shared_ptr<const prune::Calibration> calibration,
-           mlir::Location loc);
+/// none. Each axis is computed once.
+mlir::FailureOr<UnitScores> unitScores(mlir::ModuleOp module,
+                                       TicketPolicy policy,
+                                       llvm::ArrayRef<std::string> state,
+                                       DataScores data, mlir::Location loc);
 
 /// What all layers together may keep.
 struct Budget {
@@ -46,6 +52,33 @@ struct Budget {
   static std::optional<Budget> parse(llvm::StringRef text);
 };
 
+/// The widths an axis may have, as numbers of groups, ascending, the last all
+/// of them, and the choices they are.
+struct WidthRow {
+  PolicyRow plan;
+  std::vector<int64_t> groups;
+  std::vector<prune::Choice> choices;
+};
+
+/// What widths cost, in parameters, FLOPs or nanoseconds; losses are zero.
+struct WidthPlan {
+  std::vector<WidthRow> rows;
+  int64_t dense = 0; ///< the whole model
+  int64_t fixed = 0; ///< what no axis holds
+};
+
+/// The widths that `options` allow. `sized` is the model with sizes that FLOPs
+/// count (or the same). Errors: an axis that the latency table does not know.
+mlir::FailureOr<WidthPlan>
+planWidths(mlir::ModuleOp module, mlir::ModuleOp sized, const Budget &budget,
+           const PolicyOptions &options, mlir::Location loc);
+
+/// What the widths of each row lose, where the rows together may cost
+/// `allowed`.
+using WidthLosses =
+    std::function<mlir::FailureOr<std::vector<std::vector<double>>>(
+        llvm::ArrayRef<WidthRow> rows, int64_t allowed)>;
+
 /// In parameters, FLOPs or nanoseconds (those of latency as the table has
 /// them).
 struct BudgetReport {
@@ -59,13 +92,15 @@ struct BudgetReport {
 /// is lost is least: `options.widths`. `sized` is the model with sizes that
 /// FLOPs count (or the same). Losses: obs, the part of the sites' results;
 /// magnitude, the part of the squares; flap, the standardised scores of what is
-/// removed, above the model's least, each unit weighing what it costs; random
-/// and first, the square of the removed part of the axis. Errors: even the
-/// least widths exceed the budget; an axis that the table does not know.
+/// removed, above the model's least, each unit weighing what it costs; fisher,
+/// the scores of what is removed; random and first, the square of the removed
+/// part of the axis; or, if given, what `losses` says. Errors: even the least
+/// widths exceed the budget; an axis that the table does not know.
 mlir::FailureOr<BudgetReport>
 spendBudget(mlir::ModuleOp module, mlir::ModuleOp sized, const Budget &budget,
             llvm::ArrayRef<std::string> state, const UnitScores &scores,
-            PolicyOptions &options, mlir::Location loc);
+            const WidthLosses &losses, PolicyOptions &options,
+            mlir::Location loc);
 
 /// A model under a ticket.
 struct CutModel {

@@ -17,13 +17,23 @@
 namespace twist {
 
 /// SparseGPT makes no ticket: its masks are single weights (Prune/SparseGPT.h).
-enum class TicketPolicy { Random, Magnitude, First, Flap, Obs, SparseGPT };
+enum class TicketPolicy {
+  Random,
+  Magnitude,
+  First,
+  Flap,
+  Obs,
+  Fisher,
+  SparseGPT
+};
 
 /// As users and provenance spell it: "random", ….
 llvm::StringRef policyName(TicketPolicy policy);
-/// Whether the policy asks for scores, and needs a calibration for them.
+/// Whether the policy asks for scores, and needs a calibration or gradients for
+/// them.
 bool needsScores(TicketPolicy policy);
 bool needsCalibration(TicketPolicy policy);
+bool needsGradients(TicketPolicy policy);
 
 struct PolicyOptions {
   TicketPolicy policy = TicketPolicy::Random;

@@ -1,0 +1,131 @@
+"""twist widths, twist dfl widths and --value-model against onnxruntime and all combinations: check_widths.py FOLDER"""
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime as ort
+from twist_tools.models import gpt2
+from twist_tools.models.graph import save
+
+LENGTH = 16
+
+
+def run(*arguments):
+    return subprocess.run(["twist", *map(str, arguments)], capture_output=True, text=True)
+
+
+def twist(*arguments):
+    done = run(*arguments)
+    assert done.returncode == 0, f"{arguments}: {done.stderr}"
+    return done.stdout
+
+
+def refused(message, *arguments):
+    done = run(*arguments)
+    assert done.returncode == 1 and re.search(message, done.stderr), f"{arguments}: {done.returncode} {done.stderr}"
+
+
+def perplexity(model, ids):
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    logits = session.run(["logits"], {"input_ids": ids})[0].astype(np.float64)[:, :-1]
+    logits -= logits.max(-1, keepdims=True)
+    logp = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    return np.exp(-np.take_along_axis(logp, ids[:, 1:, None], -1).mean())
+
+
+def check_values(path, model, data, report, ids, folder):
+    """The uniform ticket and one with an axis whole, each made, corrected, sliced and run by others."""
+    values = json.load(open(path))
+    ticket, corrected, small = (os.path.join(folder, n) for n in ("t.json", "c.json", "s.onnx"))
+
+    def loss(keep):
+        mask = json.load(open(os.path.join(folder, "uniform.json")))
+        for name, width in keep.items():
+            mask["axes"][name]["keep"] = list(range(mask["axes"][name]["units"])) if width is None else width
+        json.dump(mask, open(ticket, "w"))
+        twist("correct", model, "--ticket", ticket, "--data", data, "--batch", 4, "-o", corrected)
+        twist("slice", model, "--ticket", corrected, "-o", small)
+        return np.log(perplexity(small, ids))
+
+    uniform, axis = loss({}), values["axes"][1]
+    assert abs(values["uniform"] - uniform) < 1e-4, (values["uniform"], uniform)
+    assert abs(values["dense"] - np.log(perplexity(model, ids))) < 1e-4
+    at = axis["widths"].index(axis["uniform"])
+    want = uniform - loss({axis["axis"]: None})
+    assert abs(axis["increases"][at] - want) < 1e-4 and axis["increases"][-1] == 0, (axis, want)
+    for axis in values["axes"]:
+        assert axis["uniform"] == axis["units"] // 2 and axis["features"][-1] == [0] * len(values["features"])
+    assert values["allowed"] == sum(a["costs"][a["widths"].index(a["uniform"])] for a in values["axes"])
+    print("widths: losses as onnxruntime has them")
+    return values
+
+
+def check_choice(model, path, values, learned, folder):
+    """The budget of the uniform ticket: the least of all combinations of what the value model says."""
+    session = ort.InferenceSession(learned, providers=["CPUExecutionProvider"])
+    port = session.get_inputs()[0]
+    kind = np.float64 if "double" in port.type else np.float32
+    tables = [session.run(None, {port.name: np.array(a["features"], kind)})[0][:, 0] for a in values["axes"]]
+    best = min(sum(t[i] for t, i in zip(tables, picks))
+               for picks in itertools.product(*(range(len(t)) for t in tables))
+               if sum(a["costs"][i] for a, i in zip(values["axes"], picks)) <= values["allowed"])
+    whole = sum(a["costs"][-1] for a in values["axes"])
+    dense = int(re.search(r"budget +\d+ of (\d+)", twist(
+        "ticket", model, "--budget", "parameters=.9", "-o", os.path.join(folder, "d.json")))[1])
+    out = twist("ticket", model, "--policy", "obs", "--calibration", path, "--round-to", 32, "--min-units", 1, "--budget",
+                f"parameters={dense - whole + values['allowed']}", "--value-model", learned, "-o", os.path.join(folder, "chosen.json"))
+    got = float(re.search(r"loss (\S+), the least", out)[1])
+    assert abs(got - best) < 1e-5 * max(1, abs(best)), (got, best)
+    print("value model: the best of all combinations")
+
+
+def main(folder):
+    model, data, report, cal, path = (os.path.join(folder, n) for n in ("m.onnx", "d.npy", "r.npy", "m.cal", "v.json"))
+    save(gpt2.build(gpt2.Config(layers=2, dim=32, heads=4, vocab=61), None), model)
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 61, (8, LENGTH))
+    np.save(data, rng.integers(0, 61, (24, LENGTH)))
+    np.save(report, ids)
+    twist("calibrate", model, "--data", data, "--batch", 4, "-o", cal)
+    obs = ["--policy", "obs", "--calibration", cal]
+    twist("ticket", model, *obs, "-o", os.path.join(folder, "uniform.json"))
+    twist("widths", model, "--calibration", cal, "--data", data, "--report", report, "--batch", 4, "--round-to", 32,
+          "--min-units", 1, "-o", path)
+    values = check_values(path, model, data, report, ids, folder)
+    learned = os.path.join(folder, "value.onnx")
+    for method in ("mse", "spo+"):
+        out = twist("dfl", "widths", path, "--judge", path, "--method", method, "--epochs", 400, "-o", learned)
+        regret, even = map(float, re.search(r"judged +(\S+) +(\S+)", out).groups())
+        assert 0 <= regret < even / 2, out
+    check_choice(model, cal, values, learned, folder)
+    budget = ["--budget", "parameters=.8", "-o", os.path.join(folder, "x.json")]
+    refused("--value-model needs --budget: it predicts what widths lose", "ticket", model, *obs, "--value-model", learned, "-o", "x.json")
+    refused("under the policy obs, not flap", "ticket", model, "--policy", "flap", "--calibration", cal, "--value-model",
+            learned, *budget)
+    refused("a predictor's (input is|has one)", "ticket", model, *obs, "--value-model", model, *budget)
+    few, path3 = json.load(open(path)), os.path.join(folder, "three.json")
+    few["features"] = few["features"][:3]
+    for axis in few["axes"]:
+        axis["features"] = [row[:3] for row in axis["features"]]
+    json.dump(few, open(path3, "w"))
+    twist("dfl", "widths", path3, "--epochs", 1, "-o", os.path.join(folder, "three.onnx"))
+    refused("the value model takes 3 features and gives 1 values: widths have 17 features", "ticket", model, *obs,
+            "--value-model", os.path.join(folder, "three.onnx"), *budget)
+    refused("three.json: has 3 features a width, the first file 17", "dfl", "widths", path, path3)
+    refused("--widths is at least 1", "widths", model, "--calibration", cal, "--data", data, "--widths", 0, "-o", "x.json")
+    refused("around --kappa", "widths", model, "--calibration", cal, "--data", data, *budget)
+    refused("uniform.json: ", "dfl", "widths", os.path.join(folder, "uniform.json"))
+    json.dump({"version": 2}, open(os.path.join(folder, "second.json"), "w"))
+    refused("holds no values of widths of version 1", "dfl", "widths", os.path.join(folder, "second.json"))
+    broken = json.load(open(path))
+    broken["axes"][0]["costs"].pop()
+    json.dump(broken, open(path, "w"))
+    refused("has not one cost, increase and row of features", "dfl", "widths", path)
+    print("value model: refusals")
+
+
+main(sys.argv[1])
