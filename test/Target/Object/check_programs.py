@@ -291,15 +291,27 @@ def wrong_artefacts():
     fails("missing instructions", "needs 'fma4': this machine has no such instructions", *go)
 
 
+def compile_c(source, name):
+    library = os.path.dirname(shutil.which("twist")) + "/../lib"
+    succeeds(f"compile {name}.c", "clang-22", "-I", f"{ROOT}/include", source, "-L", library, "-lTwistRuntime",
+             f"-Wl,-rpath,{library}", "-o", name)
+
+
 def c_program():
     """The example in C, on a program with its interface."""
     shutil.copy(os.path.join(HERE, "Inputs", "tokens.mlir"), ".")
     succeeds("compile tokens", "twist", "compile", "tokens.mlir", "-o", "tokens", "--quiet")
-    library = os.path.dirname(shutil.which("twist")) + "/../lib"
-    succeeds("compile the C program", "clang-22", "-I", f"{ROOT}/include", f"{ROOT}/examples/c/embed.c", "-L", library,
-             "-lTwistRuntime", f"-Wl,-rpath,{library}", "-o", "embed")
+    compile_c(f"{ROOT}/examples/c/embed.c", "embed")
     out = succeeds("run the C program", "./embed", "tokens", "3", "4", "5")
     check("its output", out.startswith("4 numbers: 12.000000 15.000000 12.000000"), out)
+
+
+def allocations():
+    """A run whose shapes were seen before asks for no memory."""
+    compile_c(os.path.join(HERE, "Inputs", "allocations.c"), "allocations")
+    out = succeeds("count allocations", "./allocations", "mlp")
+    before, since = (int(part.split()[0]) for part in out.split(", "))
+    check("a run allocates nothing", before > 10 and since == 0, out)
 
 
 def symbols():
@@ -318,7 +330,7 @@ def main(folder):
         shutil.copy(os.path.join(HERE, "Inputs", name), ".")
     data = np.random.default_rng(0).standard_normal(72).astype(np.float32)
     data.tofile("mlp.bin")
-    for part in (numbers, types, same_bytes, card, symbols, wrong_compilations, reproducer, wrong_runs, wrong_artefacts, c_program):
+    for part in (numbers, types, same_bytes, card, symbols, wrong_compilations, reproducer, wrong_runs, wrong_artefacts, c_program, allocations):
         part()
     if failures:
         sys.exit(f"{len(failures)} failed: {failures}")
