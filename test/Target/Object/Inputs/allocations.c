@@ -21,7 +21,7 @@
 
 static atomic_long calls;
 
-/* In place of the C library's, for all that is loaded. */
+/* In place of libc's, for all that is loaded. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *old, size_t size);
