@@ -160,8 +160,21 @@ def concatenated(count):
                  [weight("w", 4, 2), nh.from_array(np.int64([1]), "last")])
 
 
+def long_chain(count):
+    """Compiled and run: as numpy, one op after the other."""
+    m, base = chain(count), f"{work}/ten_thousand"
+    expect("ten_thousand", m, seconds=120)
+    x, w = np.float32([[1, -2, 3, -4]]), nh.to_array(m.graph.initializer[0])
+    np.save(base + ".npy", x)
+    run("ten_thousand", ["twist", "run", base, "--input", f"v0={base}.npy", "--output-dir", base + ".out"], 60)
+    for i in range(count):
+        x = x + w if i % 2 else np.maximum(x, 0)
+    if not np.array_equal(np.load(f"{base}.out/v{count}.npy"), x):
+        bad.append("ten_thousand: the program gives something else than numpy")
+
+
 def depth():
-    expect("ten_thousand", chain(10000), commands=("inspect",))
+    long_chain(10000)
     expect("nested_10", nested(10), commands=("inspect",))
     expect("nested_segments_2000", concatenated(2000), commands=("inspect",))
     expect("calls_100", calls(100, "Relu"))

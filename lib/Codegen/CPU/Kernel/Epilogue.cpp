@@ -25,12 +25,19 @@ static bool hasOneUser(Value value, Operation *user) {
                       [&](Operation *other) { return other == user; });
 }
 
+/// Bodies beyond this many ops gain nothing by being one; each fusion copies
+/// them, so that a chain of thousands would take the square of its length.
+static constexpr unsigned mostOps = 256;
+
 /// A producer goes into its only user, if that does not compute it more often
 /// than before at a price.
 static bool shouldFuse(OpOperand *operand) {
   auto producer = operand->get().getDefiningOp<linalg::GenericOp>();
   auto consumer = dyn_cast<linalg::GenericOp>(operand->getOwner());
   if (!producer || !consumer || !hasOneUser(operand->get(), consumer))
+    return false;
+  if (llvm::hasNItemsOrMore(*producer.getBody(), mostOps) ||
+      llvm::hasNItemsOrMore(*consumer.getBody(), mostOps))
     return false;
   AffineMap map = consumer.getMatchingIndexingMap(operand);
   bool repeats = map.getNumResults() < map.getNumDims();
