@@ -32,7 +32,7 @@ class Sizes:
         self.model = "gpt2:layers=4,dim=32,heads=4,vocab=512,context=32,ffn=64" if smoke else \
             "gpt2:layers=6,dim=256,heads=8,vocab=4096,context=256,ffn=1024"
         self.vocab, self.context, self.group = (512, 32, 16) if smoke else (4096, 256, 64)
-        self.text = 300_000 if smoke else None  # letters of each
+        self.text = 80_000 if smoke else None  # letters of each
         self.pretrain, self.rounds = (4, 4) if smoke else (round(20e6 / (15 * 16 * 256)), 100)
         self.anneal = "0:0.875,1:0.75,2:0.5" if smoke else "0:0.875,15:0.75,40:0.5"
         self.tickets, self.windows = (3, 16) if smoke else (32, 128)
@@ -168,8 +168,9 @@ class Study:
             score, rate, run, judged = min(tried, key=lambda t: t[:2])
             chosen[name], rates[name] = (score, run), rate
             self.once(f"{name}: reported", lambda: {
-                "rate": rate, **{text: judged(text) for text in TEXTS}, "whole": self.judge(os.path.join(run, "dense.onnx")),
-                **({"ticket": self.judge(os.path.join(run, "sliced", "kappa0.5-0.onnx"))} if tickets else {})})
+                "rate": rate, "whole": self.judge(os.path.join(run, "dense.onnx")),
+                **({"ticket": self.judge(os.path.join(run, "sliced", "kappa0.5-0.onnx")), **{text: judged(text) for text in TEXTS}}
+                   if tickets else {})})
         return chosen
 
     # -- judging

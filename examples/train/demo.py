@@ -1,6 +1,6 @@
 """TwIST on a small GPT: train subnetworks in parallel, cut a random ticket, let it write; dense model and cuts beside it.
 
-    examples/train/demo.py [--text FILE] [--rounds 60] [--folder build/demo-train]
+    examples/train/demo.py [--text FILE] [--rounds 200] [--folder build/demo-train]
 
 Without --text it reads Debian's bible-kjv. Both models see the same tokens in the same order.
 """
@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.join(ROOT, "python"))
 
 from twist_tools.demo import parameters, say, twist  # noqa: E402
 
-CONTEXT, BATCH, GROUP = 128, 4, 32
+CONTEXT, BATCH, GROUP = 128, 2, 32
 MODEL = f"gpt2:layers=4,dim=128,heads=4,vocab=2048,context={CONTEXT}"
 
 
@@ -53,7 +53,7 @@ def train(folder, name, rounds, *options):
     run = os.path.join(folder, name)
     subprocess.run(["rm", "-rf", run], check=True)
     twist("train", MODEL, "--data", os.path.join(folder, "train.bin"), "--context", CONTEXT, "--batch", BATCH,
-          "--group", GROUP, "--rounds", rounds, "--local-steps", 15, "--learning-rate", 2e-3, "--warmup", 30,
+          "--group", GROUP, "--rounds", rounds, "--local-steps", 15, "--learning-rate", 3e-3, "--warmup", 60,
           "--schedule", "cosine", "--weight-decay", 0.01, "--valid", os.path.join(folder, "valid.bin"),
           *options, "-o", run, show=True)
     return run
@@ -116,7 +116,7 @@ def write(model, tokenizer, folder, prompt):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--text")
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--folder", default=os.path.join(ROOT, "build", "demo-train"))
     options = parser.parse_args()
     folder = options.folder

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import torch
-from twist_torch import Subnetworks, masks
+from twist_torch import Subnetworks, files, masks
 
 LAYERS, DIM, HEADS, CONTEXT, BATCH, STEPS, ROUNDS, WORKERS = 2, 32, 4, 32, 2, 3, 3, 4
 
@@ -72,8 +72,57 @@ def windows(ids, worker, step):
         yield ids[first:first + CONTEXT + 1]
 
 
+def small():
+    """AdamW's state is carried, an optimiser of the workers' own is not; nothing outside a mask moves; what does not fit is told."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 4))
+    place = {"axis": "ffn_0", "offset": 0, "outer": 1, "units": 32, "inner": 1}
+    weights = [{"name": name, "dims": list(p.shape), "sha256": files.content(p), "transposed_sha256": "",
+                "places": [{**place, "dim": dim}]}
+               for (name, p), dim in zip(net.named_parameters(), (0, 0, 1)) if name != "2.bias"]
+    description = {"axes": [{"name": "ffn.0", "symbol": "ffn_0", "kind": "ffn", "index": 0, "units": 32}], "weights": weights,
+                   "structure_sha256": ""}
+    nets = Subnetworks(net, description, workers=4, kappa=0.5, group=4)
+    x = torch.randn(256, 8)
+    y = x[:, :4] * x[:, 4:]
+
+    def loss():
+        return ((net(x) - y) ** 2).mean()
+
+    for carried in (torch.optim.AdamW(net.parameters(), lr=1e-2, weight_decay=0.01), None):
+        def train(worker, round_):
+            optimiser = carried or torch.optim.SGD(net.parameters(), lr=1e-2)
+            for _ in range(10):
+                optimiser.zero_grad()
+                loss().backward()
+                optimiser.step()
+            gone = sorted(set(range(32)) - set(nets.masks(round_)[worker]["ffn_0"]))
+            assert len(gone) == 16 and net[0].weight[gone].abs().max() == 0 and net[2].weight[:, gone].abs().max() == 0
+
+        before = loss().item()
+        for _ in range(10):
+            nets.round(train, carried)
+        assert loss().item() < 0.95 * before, (before, loss().item())
+    for options, said in (({"workers": 1}, "1 workers of 16 each hold at most 16"), ({"group": 5}, "no multiple of the group 5"),
+                          ({"pins": (1, 0)}, "no axis to deal")):
+        refused(lambda: Subnetworks(net, description, **options), said)
+    refused(lambda: Subnetworks(torch.nn.Linear(3, 3), description), "parameter 'weight' is [3, 3], weight '0.weight' [32, 8]")
+    refused(lambda: Subnetworks(torch.nn.Sequential(net, net), {"axes": []}), "twist inspect MODEL.onnx --json --weights")
+
+
+def refused(make, said):
+    try:
+        make()
+    except ValueError as error:
+        assert said in str(error), error
+    else:
+        raise AssertionError(said)
+
+
 def main(folder, rank, processes):
     torch.set_num_threads(1)
+    if processes == 1:
+        small()
     if processes > 1:
         torch.distributed.init_process_group("gloo", init_method="file://" + os.path.join(folder, "meet"), rank=rank,
                                              world_size=processes)

@@ -77,7 +77,7 @@ def killed_and_resumed(folder, name, *options, processes=1, kills=1):
         words = command(folder, name, *options, *(["--resume"] if kill else []), processes=processes)
         child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
         before = checkpoints(target)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 1200
         while checkpoints(target) == before and child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         time.sleep(random.random() * 0.05)
@@ -105,7 +105,7 @@ def interrupted(folder, name):
     shutil.rmtree(target, ignore_errors=True)
     child = subprocess.Popen(command(folder, name, "--rounds", 100000), stdout=subprocess.DEVNULL,
                              stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 1200
     metrics = os.path.join(target, "metrics.jsonl")
     while not (os.path.exists(metrics) and os.path.getsize(metrics)) and time.monotonic() < deadline:
         time.sleep(0.01)
