@@ -4,7 +4,7 @@
 
 One command, resumable: a training that was cut off goes on from its last checkpoint, what is finished is not run again.
 Prints a table and the protocol of its numbers, writes FOLDER/results.json and FOLDER/table.md. --smoke tries all of it on a
-model of two layers, a little text and a few rounds, in minutes: its numbers mean nothing.
+model of dim 32, a little text and a few rounds, in minutes: its numbers mean nothing.
 
 Model: 6 layers, dim 256, 8 heads, FFN 1024 in 16 groups of 64, first and last layer whole, context 256, BPE 4096, tied.
 Arms fork from one pretrained model with its moments, see the same tokens, and their rate falls to zero. What is chosen
@@ -187,8 +187,9 @@ class Study:
 
     def calibration(self, run, name):
         path = self.path("calibration-" + name)
-        twist("calibrate", os.path.join(run, "dense.onnx"), "--data", self.path("books.bin"), *self.windows(), "--samples",
-              self.sizes.windows, "-o", path)
+        self.once("calibration of " + name, lambda: {"said": twist(
+            "calibrate", os.path.join(run, "dense.onnx"), "--data", self.path("books.bin"), *self.windows(), "--samples",
+            self.sizes.windows, "-o", path)})
         return path
 
     def cut(self, dense, name, policy, method):
@@ -208,12 +209,12 @@ class Study:
 
     def tuned_cuts(self, pretrained):
         """The best cut of the pretrained model by a policy, and a random one, trained on: one mask for all rounds."""
-        scores = {p: self.cut(pretrained, "the pretrained model", p, "none")["choose"]["mean"] for p in ("flap", "obs")}
+        scores = {p: self.cut(pretrained, "pretrained", p, "none")["choose"]["mean"] for p in ("flap", "obs")}
         best = min(scores, key=scores.get)
         rates = self.sizes.rates
         for policy in (best, "random"):
             ticket = self.path(f"fixed-{policy}.json")
-            more = [] if policy == "random" else ["--calibration", self.calibration(pretrained, "the pretrained model")]
+            more = [] if policy == "random" else ["--calibration", self.calibration(pretrained, "pretrained")]
             twist("ticket", os.path.join(pretrained, "dense.onnx"), "--kappa", 0.5, *self.cuts(), "--policy", policy, *more, "-o",
                   ticket)
 
