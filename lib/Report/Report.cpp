@@ -234,7 +234,8 @@ std::string Page::str() const {
          "auto;padding:0 1em}table{border-collapse:collapse}td,th{padding:.2em "
          ".8em;border-bottom:1px solid #ddd;text-align:right}td:first-child,"
          "th:first-child{text-align:left}pre{background:#f6f6f6;padding:.6em;"
-         "overflow-x:auto}.wide{overflow-x:auto}svg{max-width:100%}</style></"
+         "overflow-x:auto}.wide{overflow-x:auto}td{white-space:nowrap}svg{"
+         "display:block;max-width:100%;margin:1em 0}</style></"
          "head><body>\n<h1>" +
          escape(title) + "</h1>\n" + body + "</body></html>\n";
 }

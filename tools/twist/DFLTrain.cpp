@@ -191,12 +191,17 @@ int twist::tools::dflTrainMain(int argc, char **argv) {
   if (Error error = (*predictor)->initialise(arguments.seed))
     return fail(std::move(error));
   outs() << task.problem->describe() << ", " << arguments.method << "\n"
-         << format("%6s %12s %10s %10s %12s\n", "epoch", "loss", "train %",
-                   "valid. %", "valid. error");
-  auto print = [](const dfl::EpochResult &at) {
-    outs() << format("%6lld %12.6g %10.2f %10.2f %12.6g\n", (long long)at.epoch,
-                     at.loss, 100 * at.trainRegret, 100 * at.validationRegret,
-                     at.validationError);
+         << format("%6s %12s %10s", "epoch", "loss", "train %");
+  if (task.validation)
+    outs() << format(" %10s %12s", "valid. %", "valid. error");
+  outs() << "\n";
+  auto print = [&](const dfl::EpochResult &at) {
+    outs() << format("%6lld %12.6g %10.2f", (long long)at.epoch, at.loss,
+                     100 * at.trainRegret);
+    if (task.validation)
+      outs() << format(" %10.2f %12.6g", 100 * at.validationRegret,
+                       at.validationError);
+    outs() << "\n";
     return Error::success();
   };
   if (Error error = dfl::train(*task.problem, **predictor, *method, parts.train,
