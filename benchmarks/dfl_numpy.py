@@ -102,8 +102,8 @@ def gradient(method, p, best, pool, yh, y, s, noise):
     return (pull @ pool - pull.sum(1, keepdims=True) * pool[top]) / ((len(pool) - 1) * batch)
 
 
-def train(data, method, parameters, rate, capacity, seed):
-    """Relative regret of the test days after training."""
+def train(data, method, parameters, rate, capacity, seed, nudge=0.0):
+    """Relative regret of the test days after training from first parameters that are larger by `nudge`."""
     x, y, weights = data
     order = np.arange(len(x))
     np.random.RandomState(seed).shuffle(order)
@@ -113,7 +113,7 @@ def train(data, method, parameters, rate, capacity, seed):
         return solve(gains, weights, capacity)
     optima = best(train_y)
     pool = list(dict.fromkeys(map(tuple, optima)))
-    t = (2 * uniforms(seed, 0, [0], INITIAL, 9)[0] - 1) / np.sqrt(8)
+    t = (2 * uniforms(seed, 0, [0], INITIAL, 9)[0] - 1) / np.sqrt(8) + nudge
     m, v, step = np.zeros(9), np.zeros(9), 0
     for _ in range(EPOCHS):
         for begin in range(0, 550, BATCH):
