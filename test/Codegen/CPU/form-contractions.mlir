@@ -166,3 +166,80 @@ func.func @permuted(%x: tensor<8x4xf32>, %w: tensor<8x16xf32>) -> tensor<4x16xf3
   %m = linalg.matmul ins(%xt, %w : tensor<4x8xf32>, tensor<8x16xf32>) outs(%f : tensor<4x16xf32>) -> tensor<4x16xf32>
   return %m : tensor<4x16xf32>
 }
+
+// -----
+
+// A result whose last dimension is another one when read is made so: operands swap roles.
+// CHECK-LABEL: @turned
+// CHECK: cpu.gemm(%arg1, %arg0) into {{.*}} -> tensor<16x4xf32>
+// CHECK-NOT: linalg
+func.func @turned(%x: tensor<8x4xf32>, %g: tensor<8x16xf32>) -> tensor<16x4xf32> {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<4x16xf32>
+  %t = tensor.empty() : tensor<16x4xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<4x16xf32>) -> tensor<4x16xf32>
+  %m = linalg.generic {indexing_maps = [affine_map<(k, i, j) -> (k, i)>, affine_map<(k, i, j) -> (k, j)>, affine_map<(k, i, j) -> (i, j)>],
+      iterator_types = ["reduction", "parallel", "parallel"]} ins(%x, %g : tensor<8x4xf32>, tensor<8x16xf32>) outs(%f : tensor<4x16xf32>) {
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %o, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<4x16xf32>
+  %r = linalg.transpose ins(%m : tensor<4x16xf32>) outs(%t : tensor<16x4xf32>) permutation = [1, 0]
+  return %r : tensor<16x4xf32>
+}
+
+// -----
+
+// An elementwise op between a joined batch and its product is done before the joining, and over its operand; the product
+// reads what was joined, and is stored as its reader wants it.
+// CHECK-LABEL: @joined
+// CHECK: %[[G:.*]] = nn.softmax_gradient
+// CHECK: %[[S:.*]] = linalg.generic {{.*}} outs(%[[G]] : tensor<2x3x8x8xf32>)
+// CHECK: cpu.gemm(%[[S]], %arg2) into {{.*}} -> tensor<2x8x3x4xf32>
+// CHECK-NOT: linalg
+#id3 = affine_map<(b, i, j) -> (b, i, j)>
+func.func @joined(%p: tensor<2x3x8x8xf32>, %g: tensor<2x3x8x8xf32>, %k: tensor<2x3x8x4xf32>) -> tensor<2x8x3x4xf32> {
+  %zero = arith.constant 0.0 : f32
+  %half = arith.constant 0.5 : f32
+  %d = nn.softmax_gradient ins(%p : tensor<2x3x8x8xf32>) outs(%g : tensor<2x3x8x8xf32>) dimension 3 -> tensor<2x3x8x8xf32>
+  %c = tensor.collapse_shape %d [[0, 1], [2], [3]] : tensor<2x3x8x8xf32> into tensor<6x8x8xf32>
+  %e = tensor.empty() : tensor<6x8x8xf32>
+  %s = linalg.generic {indexing_maps = [#id3, #id3], iterator_types = ["parallel", "parallel", "parallel"]} ins(%c : tensor<6x8x8xf32>) outs(%e : tensor<6x8x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %m = arith.mulf %a, %half : f32
+    linalg.yield %m : f32
+  } -> tensor<6x8x8xf32>
+  %kc = tensor.collapse_shape %k [[0, 1], [2], [3]] : tensor<2x3x8x4xf32> into tensor<6x8x4xf32>
+  %y = tensor.empty() : tensor<6x8x4xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%y : tensor<6x8x4xf32>) -> tensor<6x8x4xf32>
+  %q = linalg.batch_matmul ins(%s, %kc : tensor<6x8x8xf32>, tensor<6x8x4xf32>) outs(%f : tensor<6x8x4xf32>) -> tensor<6x8x4xf32>
+  %x = tensor.expand_shape %q [[0, 1], [2], [3]] output_shape [2, 3, 8, 4] : tensor<6x8x4xf32> into tensor<2x3x8x4xf32>
+  %t = tensor.empty() : tensor<2x8x3x4xf32>
+  %r = linalg.transpose ins(%x : tensor<2x3x8x4xf32>) outs(%t : tensor<2x8x3x4xf32>) permutation = [0, 2, 1, 3]
+  return %r : tensor<2x8x3x4xf32>
+}
+
+// -----
+
+// What adds to its init is not done again for each row that reads it.
+// CHECK-LABEL: @added
+// CHECK: linalg.generic {{.*}} outs(%arg1 : tensor<8xf32>)
+// CHECK: arith.addf
+// CHECK: linalg.generic {{.*}} outs({{.*}} : tensor<4x8xf32>)
+#vector = affine_map<(j) -> (j)>
+#row = affine_map<(i, j) -> (j)>
+#all = affine_map<(i, j) -> (i, j)>
+func.func @added(%x: tensor<8xf32>, %sum: tensor<8xf32>) -> tensor<4x8xf32> {
+  %e = tensor.empty() : tensor<4x8xf32>
+  %s = linalg.generic {indexing_maps = [#vector, #vector], iterator_types = ["parallel"]} ins(%x : tensor<8xf32>) outs(%sum : tensor<8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %t = arith.addf %o, %a : f32
+    linalg.yield %t : f32
+  } -> tensor<8xf32>
+  %r = linalg.generic {indexing_maps = [#row, #all], iterator_types = ["parallel", "parallel"]} ins(%s : tensor<8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    linalg.yield %a : f32
+  } -> tensor<4x8xf32>
+  return %r : tensor<4x8xf32>
+}

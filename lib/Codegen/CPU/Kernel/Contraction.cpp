@@ -232,6 +232,55 @@ void twist::cpu::foldTransposes(Contraction &c) {
   foldTranspose(c.rhs, c.rhsMap);
 }
 
+/// What `value` becomes when its one reader takes a joined dimension apart
+/// again; `value` itself where nothing was joined, null for other readers.
+static Value beforeJoining(Value value, const Contraction &c) {
+  if (c.joined.empty())
+    return value;
+  auto expand = value.hasOneUse()
+                    ? dyn_cast<tensor::ExpandShapeOp>(*value.user_begin())
+                    : tensor::ExpandShapeOp();
+  return expand && expand.getReassociationIndices() == c.joined
+             ? expand.getResult()
+             : Value();
+}
+
+linalg::LinalgOp twist::cpu::foldResultTranspose(linalg::LinalgOp op,
+                                                 Contraction &c) {
+  Value value = beforeJoining(op->getResult(0), c);
+  if (!value || !value.hasOneUse() || !isZeroFill(c.init) ||
+      c.lhs.getDefiningOp<weights::LoadOp>() ||
+      c.rhs.getDefiningOp<weights::LoadOp>())
+    return op;
+  auto user = dyn_cast<linalg::LinalgOp>(*value.user_begin());
+  AffineMap permutation = user ? permutationOf(user) : AffineMap();
+  if (!permutation || user.getDpsInputs()[0] != value)
+    return op;
+  unsigned rank = permutation.getNumResults();
+  SmallVector<AffineExpr> results(rank);
+  SmallVector<OpFoldResult> sizes(rank);
+  for (unsigned from = 0; from < rank; ++from) {
+    unsigned to = permutation.getDimPosition(from);
+    results[to] = c.outMap.getResult(from);
+    sizes[to] = c.outSizes[from];
+  }
+  // The new column must be one operand's alone; an epilogue moves other
+  // dimensions about.
+  unsigned column = cast<AffineDimExpr>(results.back()).getPosition();
+  if (results.back() == c.outMap.getResults().back() ||
+      c.lhsMap.isFunctionOfDim(column) == c.rhsMap.isFunctionOfDim(column))
+    return op;
+  c.outMap = AffineMap::get(c.outMap.getNumDims(), 0, results, op.getContext());
+  c.outSizes = sizes;
+  c.joined.clear();
+  if (c.lhsMap.isFunctionOfDim(column)) {
+    std::swap(c.lhs, c.rhs);
+    std::swap(c.lhsMap, c.rhsMap);
+    std::swap(c.lhsUnsigned, c.rhsUnsigned);
+  }
+  return user;
+}
+
 /// The dimensions from `first` on of `value`, `count` of them, as one.
 static Value joinDims(OpBuilder &b, Value value, unsigned first,
                       unsigned count) {

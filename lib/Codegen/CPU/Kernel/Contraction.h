@@ -40,6 +40,17 @@ void splitBatch(mlir::OpBuilder &b, Contraction &contraction);
 /// Reads operands from before their transposition.
 void foldTransposes(Contraction &contraction);
 
+/// Lets elementwise ops between a joined tensor and contractions be done before
+/// the joining, so that splitBatch sees it:
+///   batch_matmul(map(collapse(x)), …) → batch_matmul(collapse(map(x)), …)
+mlir::LogicalResult showJoinedBatches(mlir::Operation *root);
+
+/// Writes the result as its one reader, a transposition that changes the last
+/// dimension, wants it; returns the op that the contraction stands for then,
+/// else `op`.
+mlir::linalg::LinalgOp foldResultTranspose(mlir::linalg::LinalgOp op,
+                                           Contraction &contraction);
+
 /// Joins the summed dimensions to one, k. Fails where they do not follow each
 /// other in both operands, or in a packed weight.
 mlir::LogicalResult joinReductions(mlir::OpBuilder &b,
@@ -61,6 +72,9 @@ bool formConvolution(mlir::linalg::LinalgOp op, TargetInfo target);
 
 /// Moves the ops that follow cpu.gemms into their epilogues; returns how many.
 unsigned fuseEpilogues(mlir::Operation *root);
+
+/// Lets elementwise ops write over an operand that nothing reads after them.
+void overwriteOperands(mlir::Operation *root);
 
 /// Fuses elementwise ops into their only users, or into all of several where
 /// that reads no more and writes less.

@@ -30,7 +30,8 @@ static bool hasOneUser(Value value, Operation *user) {
 static constexpr unsigned mostOps = 256;
 
 /// A producer goes into its only user, if that does not compute it more often
-/// than before at a price.
+/// than before at a price; one that changes what its init holds never more
+/// often.
 static bool shouldFuse(OpOperand *operand) {
   auto producer = operand->get().getDefiningOp<linalg::GenericOp>();
   auto consumer = dyn_cast<linalg::GenericOp>(operand->getOwner());
@@ -41,7 +42,11 @@ static bool shouldFuse(OpOperand *operand) {
     return false;
   AffineMap map = consumer.getMatchingIndexingMap(operand);
   bool repeats = map.getNumResults() < map.getNumDims();
-  return !repeats || !isHeavy(*producer.getBody());
+  bool readsInit =
+      llvm::any_of(producer.getRegionOutputArgs(), [](BlockArgument argument) {
+        return !argument.use_empty();
+      });
+  return !repeats || !(readsInit || isHeavy(*producer.getBody()));
 }
 
 /// A joined gemm result is read as the gemm made it, so that the reader can go
@@ -161,6 +166,43 @@ LogicalResult twist::cpu::fuseElementwise(Operation *root) {
     if (failed(fuseOnce(root)))
       return failure();
   return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Before the contractions
+//===----------------------------------------------------------------------===//
+
+/// Whether `operand`, a joined tensor, reaches contractions through an
+/// elementwise op only, which hides from them that their batch was joined.
+static bool hidesJoinedBatch(OpOperand *operand) {
+  auto collapse = operand->get().getDefiningOp<tensor::CollapseShapeOp>();
+  auto map = dyn_cast<linalg::GenericOp>(operand->getOwner());
+  if (!collapse || !map || map.getNumReductionLoops() ||
+      map->getNumResults() != 1 ||
+      !map.getMatchingIndexingMap(operand).isIdentity() ||
+      !map.getIndexingMapsArray().back().isIdentity())
+    return false;
+  auto groups = collapse.getReassociationIndices();
+  auto *joined = llvm::find_if(groups, [](auto &g) { return g.size() > 1; });
+  if (joined == groups.end())
+    return false;
+  unsigned position = joined - groups.begin();
+  auto isBatchOf = [&](OpOperand &use) {
+    auto op = dyn_cast<linalg::LinalgOp>(use.getOwner());
+    if (!op || !matchContraction(op))
+      return false;
+    unsigned d = op.getMatchingIndexingMap(&use).getDimPosition(position);
+    return llvm::all_of(op.getIndexingMapsArray(), [&](AffineMap other) {
+      return other.isFunctionOfDim(d);
+    });
+  };
+  return !map->use_empty() && llvm::all_of(map->getUses(), isBatchOf);
+}
+
+LogicalResult twist::cpu::showJoinedBatches(Operation *root) {
+  RewritePatternSet patterns(root->getContext());
+  linalg::populateFoldReshapeOpsByExpansionPatterns(patterns, hidesJoinedBatch);
+  return applyPatternsGreedily(root, std::move(patterns));
 }
 
 //===----------------------------------------------------------------------===//
@@ -340,4 +382,59 @@ unsigned twist::cpu::fuseEpilogues(Operation *root) {
       pending.push_back(fused);
   }
   return count;
+}
+
+//===----------------------------------------------------------------------===//
+// Over an operand
+//===----------------------------------------------------------------------===//
+
+/// Whether `value` is a tensor of its own that has one reader.
+static bool isReadOnce(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (!op || !value.hasOneUse())
+    return false;
+  if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
+    return isReadOnce(op->getOperand(0));
+  return isa<DestinationStyleOpInterface>(op) && !isa<linalg::FillOp>(op);
+}
+
+/// The first operand of an elementwise op that its result can take the place
+/// of.
+static OpOperand *findOverwritten(linalg::GenericOp op) {
+  if (!op.hasPureTensorSemantics() || op.getNumReductionLoops() ||
+      op->getNumResults() != 1 || !op.getRegionOutputArgs()[0].use_empty() ||
+      !op.getDpsInits()[0].getDefiningOp<tensor::EmptyOp>())
+    return nullptr;
+  AffineMap out = op.getIndexingMapsArray().back();
+  for (OpOperand *operand : op.getDpsInputOperands())
+    if (operand->get().getType() == op->getResult(0).getType() &&
+        op.getMatchingIndexingMap(operand) == out && isReadOnce(operand->get()))
+      return operand;
+  return nullptr;
+}
+
+void twist::cpu::overwriteOperands(Operation *root) {
+  SmallVector<linalg::GenericOp> ops;
+  root->walk([&](linalg::GenericOp op) { ops.push_back(op); });
+  for (linalg::GenericOp op : ops) {
+    OpOperand *over = findOverwritten(op);
+    if (!over)
+      continue;
+    unsigned number = over->getOperandNumber();
+    SmallVector<Value> inputs = op.getDpsInputs();
+    SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+    Value init = inputs[number];
+    inputs.erase(inputs.begin() + number);
+    maps.erase(maps.begin() + number);
+    OpBuilder b(op);
+    auto written =
+        linalg::GenericOp::create(b, op.getLoc(), init.getType(), inputs, init,
+                                  maps, op.getIteratorTypesArray());
+    written.getRegion().takeBody(op.getRegion());
+    Block &body = *written.getBody();
+    body.getArgument(number).replaceAllUsesWith(body.getArguments().back());
+    body.eraseArgument(number);
+    op.getResult(0).replaceAllUsesWith(written.getResult(0));
+    op.erase();
+  }
 }

@@ -1,4 +1,5 @@
-//===- FormContractions.cpp - Contractions to cpu.gemm ----------------------===//
+//===- FormContractions.cpp - Contractions to cpu.gemm
+//----------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -28,9 +29,14 @@ struct FormContractions
     TargetInfo target;
     target.vectorBits = vectorBits;
     target.bf16Dots = bf16Dots;
+    if (failed(showJoinedBatches(getOperation())))
+      return signalPassFailure();
     SmallVector<linalg::LinalgOp> ops;
     getOperation().walk([&](linalg::LinalgOp op) { ops.push_back(op); });
+    llvm::SmallPtrSet<Operation *, 8> folded;
     for (linalg::LinalgOp op : ops) {
+      if (folded.contains(op))
+        continue;
       std::optional<Contraction> contraction = matchContraction(op);
       OpBuilder b(op);
       if (contraction) {
@@ -43,6 +49,8 @@ struct FormContractions
         numGemms += formConvolution(op, target);
         continue;
       }
+      op = foldResultTranspose(op, *contraction);
+      folded.insert(op);
       op->getResult(0).replaceAllUsesWith(
           buildGemm(b, op, *contraction, target));
       op.erase();
@@ -51,6 +59,7 @@ struct FormContractions
     if (failed(fuseElementwise(getOperation())))
       return signalPassFailure();
     numEpilogues += fuseEpilogues(getOperation());
+    overwriteOperands(getOperation());
   }
 };
 } // namespace
