@@ -11,6 +11,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
 
 using namespace twist;
 using namespace twist::train;
@@ -22,6 +23,10 @@ Buffer::Buffer(uint64_t bytes) : size(bytes) {
   memory = std::aligned_alloc(alignment, rounded ? rounded : alignment);
   if (!memory)
     std::abort(); // as operator new without exceptions
+#ifdef MADV_HUGEPAGE
+  if (bytes >= (1 << 21))
+    madvise(memory, rounded, MADV_HUGEPAGE); // best effort
+#endif
   std::memset(memory, 0, rounded);
 }
 

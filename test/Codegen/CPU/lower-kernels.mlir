@@ -79,8 +79,9 @@ func.func @halves(%x: memref<64x63xbf16>, %w: memref<96x63xbf16>, %y: memref<64x
 // CHECK: vector.store {{.*}} vector<8xf32>
 // CHECK-COUNT-192: vector.shuffle
 // CHECK: %{{.*}}:24 = scf.if
-// CHECK: %{{.*}}:24 = scf.for %{{.*}} = %c0 to %c256 step %c1
-// CHECK-COUNT-24: vector.fma
+// CHECK: %{{.*}}:24 = scf.for %{{.*}} = %c0 to %c256 step %c8
+// CHECK: memref.prefetch {{.*}}, write,
+// CHECK-COUNT-192: vector.fma
 // CHECK-COUNT-24: vector.store
 // CHECK: return
 
@@ -92,7 +93,9 @@ func.func @halves(%x: memref<64x63xbf16>, %w: memref<96x63xbf16>, %y: memref<64x
 // DOTS: vector.load {{.*}} vector<32xbf16>
 // DOTS: vector.bitcast {{.*}} : vector<32xbf16> to vector<16xi32>
 // DOTS: vector.shuffle
-// DOTS: %{{.*}}:24 = scf.for %{{.*}} = %c0 to %c31 step %c1
-// DOTS-COUNT-24: x86vector.avx512.dot {{.*}} : vector<32xbf16> -> vector<16xf32>
+// DOTS: %{{.*}}:24 = scf.for %{{.*}} = %c0 to %c24 step %c8
+// DOTS-COUNT-192: x86vector.avx512.dot {{.*}} : vector<32xbf16> -> vector<16xf32>
+// DOTS: %{{.*}}:24 = scf.for %{{.*}} = %c24 to %c31 step %c1
+// DOTS-COUNT-24: x86vector.avx512.dot
 // DOTS: vector.from_elements %{{.*}}, %cst{{.*}} : vector<2xbf16>
 // DOTS-COUNT-24: x86vector.avx512.dot

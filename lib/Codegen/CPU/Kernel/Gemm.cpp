@@ -35,13 +35,15 @@ void GemmWriter::overBlocks(Value from, Value to, int64_t rows, Fetch fetch) {
   Value last = e.sub(to, e.index(rows));
   e.loop(from, to, e.index(rows), [&](Value at) {
     Value row = rows == 1 || plan.ownsRows() ? at : e.min(at, last);
-    Value column;
+    Value fetchAt;
     if (fetch == Fetch::NextPanel) {
       Value turn =
           e.rem(e.div(e.sub(at, from), e.index(rows)), e.index(plan.vectors));
-      column = e.mul(turn, e.index(plan.lanes * plan.group));
+      fetchAt = e.mul(turn, e.index(plan.lanes * plan.group));
+    } else if (fetch == Fetch::NextSums) {
+      fetchAt = e.add(row, e.index(rows));
     }
-    writeBlock(row, rows, fetch, column);
+    writeBlock(row, rows, fetch, fetchAt);
   });
 }
 
@@ -52,8 +54,10 @@ void GemmWriter::overOwnRows() {
        rows = rows > 4 ? 4 : rows / 4) {
     Value count = e.sub(toRow, from);
     Value to = e.add(from, e.mul(e.div(count, e.index(rows)), e.index(rows)));
-    bool fetches = plan.packed && rows == plan.blockRows;
-    overBlocks(from, to, rows, fetches ? Fetch::NextPanel : Fetch::None);
+    Fetch fetch = rows != plan.blockRows ? Fetch::None
+                  : plan.packed          ? Fetch::NextPanel
+                                         : Fetch::NextSums;
+    overBlocks(from, to, rows, fetch);
     from = to;
   }
 }
@@ -75,7 +79,7 @@ void GemmWriter::overRows() {
   // Too few blocks fetch too little of the next panel.
   auto manyRows = [&] {
     if (!plan.packed)
-      return overBlocks(from, to, rows, Fetch::None);
+      return overBlocks(from, to, rows, Fetch::NextSums);
     e.branch(
         e.less(count, e.index(rows * plan.vectors)),
         [&] { overBlocks(from, to, rows, ahead); },

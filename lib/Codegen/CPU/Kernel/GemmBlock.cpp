@@ -36,9 +36,9 @@ void GemmWriter::prefetch(Value offset, unsigned level) {
                              /*isDataCache=*/true);
 }
 
-void GemmWriter::fetchAhead(Value rowStart, Fetch fetch, Value fetchColumn) {
+void GemmWriter::fetchAhead(Value rowStart, Fetch fetch, Value fetchAt) {
   if (fetch == Fetch::NextPanel)
-    prefetch(e.add(e.add(rowStart, plan.panelStep), fetchColumn), /*level=*/2);
+    prefetch(e.add(e.add(rowStart, plan.panelStep), fetchAt), /*level=*/2);
   // Panels follow each other: what is ahead may be of the next one.
   if (fetch == Fetch::Ahead)
     for (int64_t j = 0; j < plan.vectors; ++j)
@@ -46,6 +46,21 @@ void GemmWriter::fetchAhead(Value rowStart, Fetch fetch, Value fetchColumn) {
                                         j * plan.lanes) *
                                        plan.group)),
                /*level=*/1);
+}
+
+/// One line of the sums that start at `row`, another one every block of steps,
+/// so that their loads and stores find them near.
+void GemmWriter::fetchSums(Value row, Value k) {
+  const NestOperand &init = plan.init();
+  if (plan.rowDims != 1 || constantOf(init.steps[plan.columnDim()]) != 1)
+    return;
+  Value vector =
+      e.min(e.div(k, e.index(plan.blockRows)), e.index(plan.vectors - 1));
+  Value column = e.add(firstColumn, e.mul(vector, e.index(plan.lanes)));
+  Value at = e.add(rowOffset(plan.nest.operands.size() - 1, row), column);
+  memref::PrefetchOp::create(e.b, e.loc, init.buffer.flat, at,
+                             /*isWrite=*/true, /*localityHint=*/3,
+                             /*isDataCache=*/true);
 }
 
 /// A register of the panel's row at `rowStart`.
@@ -91,13 +106,13 @@ Value GemmWriter::loadRow(Value at, bool isOdd) {
 
 /// One group of k: where the panel's row and those of the left-hand side start.
 void GemmWriter::multiplyRow(Value rowStart, ArrayRef<Value> lhsAt, bool isOdd,
-                             Fetch fetch, Value fetchColumn,
+                             Fetch fetch, Value fetchAt,
                              MutableArrayRef<Value> sums) {
   int64_t vectors = plan.vectors;
   SmallVector<Value> panel;
   for (int64_t j = 0; j < vectors; ++j)
     panel.push_back(loadPanel(rowStart, j));
-  fetchAhead(rowStart, fetch, fetchColumn);
+  fetchAhead(rowStart, fetch, fetchAt);
   for (auto [r, at] : llvm::enumerate(lhsAt)) {
     Value row = loadRow(at, isOdd);
     for (int64_t j = 0; j < vectors; ++j)
@@ -122,7 +137,7 @@ void GemmWriter::joinSums(SmallVectorImpl<Value> &sums, int64_t count) {
 GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
                                          SmallVector<Value> start,
                                          int64_t unroll, Fetch fetch,
-                                         Value fetchColumn) {
+                                         Value fetchAt) {
   int64_t rows = lhsOffsets.size(), count = start.size();
   start.resize(count * unroll,
                e.constant(e.vector(plan.accumulator, plan.lanes), 0));
@@ -131,7 +146,7 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
     SmallVector<Value> lhsAt;
     for (Value offset : lhsOffsets)
       lhsAt.push_back(e.add(offset, lhsStart));
-    multiplyRow(rowStart, lhsAt, isOdd, fetch, fetchColumn, sums);
+    multiplyRow(rowStart, lhsAt, isOdd, fetch, fetchAt, sums);
   };
   if (plan.walksDepth())
     return toBlock(rows, overDepth(0, panelStart, e.index(0), start,
@@ -147,11 +162,28 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
   // Staged rows have zeros beside an odd last step.
   Value group = e.index(plan.group);
   Value steps = plan.stagesLhs ? e.ceilDiv(depth, group) : e.div(depth, group);
+  Value from = e.index(0);
+  if (fetch == Fetch::NextSums) {
+    // Written out, so that a load goes through the panel in long steps: the
+    // processor fetches what is a step of that load ahead.
+    Value out = e.index(plan.blockRows);
+    from = e.mul(e.div(steps, out), out);
+    start = e.loop(e.index(0), from, out, start, [&](Value k, ValueRange sums) {
+      SmallVector<Value> inner(sums);
+      for (int64_t u = 0; u < plan.blockRows; ++u) {
+        fetchSums(e.add(fetchAt, e.index(u)), k);
+        step(e.add(k, e.index(u)), inner);
+      }
+      return inner;
+    });
+    if (constantOf(e.sub(steps, from)) == 0 && plan.group == 1)
+      return toBlock(rows, start);
+  }
   // Each accumulator has a run of k of its own: several streams through the
   // panel are what keeps memory busy where a row reads it once.
   Value run = e.div(steps, e.index(unroll));
-  SmallVector<Value> sums = e.loop(
-      e.index(0), run, e.index(1), start, [&](Value k, ValueRange carried) {
+  SmallVector<Value> sums =
+      e.loop(from, run, e.index(1), start, [&](Value k, ValueRange carried) {
         SmallVector<Value> inner(carried);
         for (int64_t u = 0; u < unroll; ++u)
           step(e.add(k, e.mul(e.index(u), run)),
@@ -325,10 +357,10 @@ void GemmWriter::finishBlock(Value row, const Block &block) {
 }
 
 void GemmWriter::writeBlock(Value row, int64_t rows, Fetch fetch,
-                            Value fetchColumn) {
+                            Value fetchAt) {
   int64_t unroll = rows * plan.vectors < 6 && !plan.walksDepth() ? 4 : 1;
   Block block = accumulate(lhsOffsets(row, rows), startSums(row, rows), unroll,
-                           fetch, fetchColumn);
+                           fetch, fetchAt);
   auto keep = [&] {
     overPartialSums(row, rows,
                     [&](int64_t index, const Buffer &buffer, Value offset,

@@ -26,8 +26,9 @@ static constexpr int64_t panelDepth = 512, rowsDepth = 256,
 static constexpr int64_t wideDepth = 2048;
 /// Panels over which the copy of staged rows pays.
 static constexpr int64_t panelsPerStage = 8;
-/// Columns up to which a right-hand side is read in place.
-static constexpr int64_t directColumns = 128;
+/// Columns up to which a right-hand side is read in place, unless many rows
+/// would widen it again and again, or jump from page to page for it.
+static constexpr int64_t directColumns = 128, fewRows = 64;
 
 int64_t GemmPlan::stagedDepth() const {
   int64_t steps = depthBlock ? depthBlock : *constantOf(depth);
@@ -48,6 +49,16 @@ static bool widensRuns(const GemmPlan &plan, const NestOperand &lhs) {
          isFrom(plan.panels, 4, INT64_MAX) && isFrom(plan.depth, 1, wideDepth);
 }
 
+/// Whether few columns are copied all the same, for all the rows of a task.
+static bool paysToCopy(GemmPlan &plan, int64_t columns) {
+  std::optional<int64_t> rows = constantOf(plan.rows),
+                         step = constantOf(plan.depthStep);
+  bool isNarrow = plan.rhs().buffer.element.getIntOrFloatBitWidth() <
+                  plan.accumulator.getIntOrFloatBitWidth();
+  bool isScattered = step && *step > 4 * columns;
+  return rows && *rows >= fewRows && (isNarrow || isScattered);
+}
+
 /// Decides what is staged, and how k is cut.
 static void planStaging(GemmOp op, GemmPlan &plan) {
   plan.taskRows = mostRows;
@@ -57,7 +68,8 @@ static void planStaging(GemmOp op, GemmPlan &plan) {
   std::optional<int64_t> depth = constantOf(plan.depth),
                          columns = constantOf(plan.columns);
   bool isDirect = columns && plan.group == 1 && *columns <= directColumns &&
-                  isOne(plan.rhs().steps[plan.columnDim()]);
+                  isOne(plan.rhs().steps[plan.columnDim()]) &&
+                  !paysToCopy(plan, *columns);
   plan.stagesRhs = !plan.packed && !isDirect;
   bool isWidened = false;
   if (plan.rowDims == 1) {

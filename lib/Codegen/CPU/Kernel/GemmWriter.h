@@ -44,8 +44,10 @@ private:
   /// Copies of a panel and of rows; sums between blocks of k.
   Buffer stagedPanel, stagedRows, partialSums;
   /// What a block fetches for later: nothing; one vector a step of the next
-  /// panel, which many blocks share; or what itself will read soon.
-  enum class Fetch { None, NextPanel, Ahead };
+  /// panel, which many blocks share; what itself will read soon; or where the
+  /// sums of the next block go. `fetchAt` is a column of the panel, or the next
+  /// block's first row.
+  enum class Fetch { None, NextPanel, Ahead, NextSums };
 
   /// Accumulators on their way through a long epilogue.
   Buffer scratch;
@@ -73,20 +75,21 @@ private:
   void overRows();
   void overOwnRows();
   void overBlocks(Value from, Value to, int64_t rows, Fetch fetch);
-  void writeBlock(Value row, int64_t rows, Fetch fetch, Value fetchColumn);
+  void writeBlock(Value row, int64_t rows, Fetch fetch, Value fetchAt);
   Block accumulate(llvm::ArrayRef<Value> lhsOffsets,
                    llvm::SmallVector<Value> start, int64_t unroll, Fetch fetch,
-                   Value fetchColumn);
+                   Value fetchAt);
   using DepthBody = llvm::function_ref<void(Value rhsAt, Value lhsAt,
                                             llvm::MutableArrayRef<Value> sums)>;
   llvm::SmallVector<Value> overDepth(int64_t depth, Value rhsAt, Value lhsAt,
                                      ValueRange sums, DepthBody body);
   void multiplyRow(Value rowStart, llvm::ArrayRef<Value> lhsAt, bool isOdd,
-                   Fetch fetch, Value fetchColumn,
+                   Fetch fetch, Value fetchAt,
                    llvm::MutableArrayRef<Value> sums);
   Value loadPanel(Value rowStart, int64_t vector);
   Value loadRow(Value at, bool isOdd);
-  void fetchAhead(Value rowStart, Fetch fetch, Value fetchColumn);
+  void fetchAhead(Value rowStart, Fetch fetch, Value fetchAt);
+  void fetchSums(Value row, Value k);
   void joinSums(llvm::SmallVectorImpl<Value> &sums, int64_t count);
   Block toBlock(int64_t rows, llvm::ArrayRef<Value> sums);
   void prefetch(Value offset, unsigned level);

@@ -1,4 +1,5 @@
-//===- Generic.cpp - Kernels of linalg.generic ------------------------------===//
+//===- Generic.cpp - Kernels of linalg.generic
+//------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -37,6 +38,10 @@ struct Plan {
 static int64_t taskElements(Block &body) {
   return isHeavy(body) ? 4096 : 16384;
 }
+
+/// Vectors of columns that are summed together: what is read of a row is a run
+/// of whole lines then.
+static constexpr int64_t columnVectors = 4;
 
 static int64_t lanesOf(Emitter &e, linalg::GenericOp op) {
   auto isWide = [](Type type) {
@@ -117,9 +122,13 @@ static void splitRows(Emitter &e, linalg::GenericOp op, Plan &plan) {
   plan.run = extent;
   plan.runTasks = e.index(1);
   if (plan.kind == Plan::Lanes) {
-    // Long rows are cut too; a run stays a multiple of the lanes.
-    plan.runTasks = e.max(e.ceilDiv(extent, grain), e.index(1));
-    plan.run = e.min(extent, grain);
+    // Long rows are cut too, and columns that are summed; a run stays a
+    // multiple of the vectors that go together.
+    Value width = e.index(plan.lanes * columnVectors);
+    Value columns = e.max(e.div(grain, e.max(inner, e.index(1))), e.index(1));
+    plan.run = e.min(extent, e.mul(e.ceilDiv(columns, width), width));
+    plan.runTasks =
+        e.max(e.ceilDiv(extent, e.max(plan.run, e.index(1))), e.index(1));
   }
   Value work = e.max(e.mul(plan.run, inner), e.index(1));
   plan.rowsPerTask = e.max(e.div(grain, work), e.index(1));
@@ -187,9 +196,11 @@ private:
                   operand.steps[plan.vectorDim], plan.lanes, mask);
   }
   SmallVector<Value> runBody(ValueRange accumulators, Mask mask);
-  SmallVector<Value> overInner(unsigned depth, ValueRange carried,
-                               function_ref<SmallVector<Value>(ValueRange)> leaf);
-  void writeLanes(Mask mask);
+  SmallVector<Value>
+  overInner(unsigned depth, ValueRange carried,
+            function_ref<SmallVector<Value>(ValueRange)> leaf);
+  /// The vectors at hand and after it, `count` of them.
+  void writeLanes(Mask mask, int64_t count = 1);
   void writeReduction(Value from, Value to);
   SmallVector<Value> reduceRun(Value from, Value to, ValueRange carried);
   /// Runs over whole vectors, then over the rest with a mask.
@@ -205,9 +216,8 @@ SmallVector<Value> RowWriter::runBody(ValueRange accumulators, Mask mask) {
     if (argument.use_empty())
       continue;
     NestOperand &operand = plan.nest.operands[i];
-    Value value = operand.buffer.flat
-                      ? loadLanes(operand, mask)
-                      : e.splat(op->getOperand(i), plan.lanes);
+    Value value = operand.buffer.flat ? loadLanes(operand, mask)
+                                      : e.splat(op->getOperand(i), plan.lanes);
     map.map(argument, value);
   }
   for (auto [i, value] : llvm::enumerate(accumulators))
@@ -233,9 +243,9 @@ SmallVector<Value> RowWriter::runBody(ValueRange accumulators, Mask mask) {
   return *results;
 }
 
-SmallVector<Value> RowWriter::overInner(
-    unsigned depth, ValueRange carried,
-    function_ref<SmallVector<Value>(ValueRange)> leaf) {
+SmallVector<Value>
+RowWriter::overInner(unsigned depth, ValueRange carried,
+                     function_ref<SmallVector<Value>(ValueRange)> leaf) {
   if (depth == plan.innerDims.size())
     return leaf(carried);
   int64_t dim = plan.innerDims[depth];
@@ -246,31 +256,64 @@ SmallVector<Value> RowWriter::overInner(
                 });
 }
 
-void RowWriter::writeLanes(Mask mask) {
-  for (int64_t dim : plan.innerDims)
-    position[dim] = Value();
-  SmallVector<Value> accumulators(numInits());
-  for (int64_t i = 0; i < numInits(); ++i)
-    if (!plan.innerDims.empty() ||
-        !op.getRegionOutputArgs()[i].use_empty())
-      accumulators[i] = loadLanes(init(i), mask);
+void RowWriter::writeLanes(Mask mask, int64_t count) {
+  Value first = position[plan.vectorDim];
+  auto at = [&](int64_t vector) {
+    position[plan.vectorDim] = e.add(first, e.index(vector * plan.lanes));
+  };
+  auto leaveInner = [&] {
+    for (int64_t dim : plan.innerDims)
+      position[dim] = Value();
+  };
+  leaveInner();
+  SmallVector<Value> accumulators;
+  for (int64_t vector = 0; vector < count; ++vector) {
+    at(vector);
+    for (int64_t i = 0; i < numInits(); ++i) {
+      bool isRead =
+          !plan.innerDims.empty() || !op.getRegionOutputArgs()[i].use_empty();
+      accumulators.push_back(isRead ? loadLanes(init(i), mask) : Value());
+    }
+  }
+  auto run = [&](ArrayRef<Value> carried) {
+    SmallVector<Value> results;
+    for (int64_t vector = 0; vector < count; ++vector) {
+      at(vector);
+      llvm::append_range(
+          results,
+          runBody(carried.slice(vector * numInits(), numInits()), mask));
+    }
+    return results;
+  };
   SmallVector<Value> results =
       plan.innerDims.empty()
-          ? runBody(accumulators, mask)
+          ? run(accumulators)
           : overInner(0, accumulators, [&](ValueRange carried) {
-              return runBody(carried, mask);
+              return run(SmallVector<Value>(carried));
             });
-  for (int64_t dim : plan.innerDims)
-    position[dim] = Value();
+  leaveInner();
   if (failed)
     return;
-  for (int64_t i = 0; i < numInits(); ++i)
-    e.store(results[i], init(i).buffer, offsetOf(init(i)),
-            init(i).steps[plan.vectorDim], mask);
+  for (int64_t vector = 0; vector < count; ++vector) {
+    at(vector);
+    for (int64_t i = 0; i < numInits(); ++i)
+      e.store(results[vector * numInits() + i], init(i).buffer,
+              offsetOf(init(i)), init(i).steps[plan.vectorDim], mask);
+  }
+  position[plan.vectorDim] = first;
 }
 
 void RowWriter::overRun(Value from, Value to, function_ref<void(Mask)> body) {
   Value lanes = e.index(plan.lanes);
+  if (plan.kind == Plan::Lanes && !plan.innerDims.empty()) {
+    Value width = e.index(plan.lanes * columnVectors);
+    Value whole = e.add(from, e.mul(e.div(e.sub(to, from), width), width));
+    e.loop(from, whole, width, [&](Value at) {
+      position[plan.vectorDim] = at;
+      writeLanes(Mask(), columnVectors);
+    });
+    from = whole;
+  }
   Value whole = e.add(from, e.mul(e.div(e.sub(to, from), lanes), lanes));
   e.loop(from, whole, lanes, [&](Value at) {
     position[plan.vectorDim] = at;
@@ -328,7 +371,9 @@ void RowWriter::writeReduction(Value from, Value to) {
     position[dim] = Value();
   position[plan.vectorDim] = Value();
   for (int64_t i = 0; i < numInits(); ++i) {
-    auto join = [&](Value x, Value y) { return combine(e, combiners[i], x, y); };
+    auto join = [&](Value x, Value y) {
+      return combine(e, combiners[i], x, y);
+    };
     Value sum = e.reduce(sums[i], join);
     Value offset = offsetOf(init(i));
     e.storeScalar(join(e.loadScalar(init(i).buffer, offset), sum),

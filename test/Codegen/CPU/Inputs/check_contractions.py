@@ -11,8 +11,8 @@ BEFORE = ["-pass-pipeline=builtin.module(func.func(cpu-form-contractions{vector-
 NUMPY = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "i8": np.int8, "i32": np.int32}
 # Capitals are more than one block of k, one panel, or the rows of one task.
 SIZES = {"b": 3, "h": 2, "m": 19, "n": 37, "k": 23, "j": 5, "u": 1, "o": 64, "K": 1037, "M": 397, "N": 150,
-         "R": 70, "D": 45, "C": 270}
-STATIC = "ouRDC"
+         "R": 70, "D": 45, "C": 270, "S": 5}
+STATIC = "ouRDCS"
 
 
 def tensor(dims, element):
@@ -69,11 +69,11 @@ SPECS = ["mk,kn->mn", "mk,nk->mn", "km,kn->mn", "kn,mk->mn", "bmk,bkn->bmn", "bh
          "bhmk,bnhk->bmhn", "bmk,kn->bmn", "hmk,bkn->bhmn", "bmk,bko->bmo", "mk,ko->mo", "mk,ku->mu", "uk,kn->un",
          "k,kn->n", "mk,k->m", "mjk,jkn->mn", "bmk,bmk->bm", "m,n->mn", "bhmk,hkn->bhmn",
          "KM,Kn->Mn", "mK,NK->mN", "KM,NK->MN", "bjm,bjn->mn", "bjmk,bjn->mkn",
-         "KM,Ko->Mo"]
+         "KM,Ko->Mo", "SRD,DSo->SRo"]
 # Halves summed to halves: the sums of blocks wait in f32.
 HALVES = ["KM,Kn->Mn", "mK,NK->mN"]
 # Rows that are widened once for several panels.
-WIDENED = ["RD,DC->RC", "RD,CD->RC"]
+WIDENED = ["RD,DC->RC", "RD,CD->RC", "RD,Do->Ro"]
 # Pairs of bf16 along k, odd numbers of them too.
 PAIRS = ["mk,kn->mn", "km,kn->mn", "bhmk,bhnk->bhmn", "kn,mk->mn", "KM,Kn->Mn", "mK,NK->mN", "mo,no->mn", "bmk,bko->bmo"]
 
