@@ -19,7 +19,6 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
-#include "llvm/ADT/StringSwitch.h"
 
 namespace twist {
 #define GEN_PASS_DEF_DIFFERENTIATEPASS
@@ -39,6 +38,7 @@ GradientRules GradientRules::standard() {
   addGenericRule(rules);
   addTensorRules(rules);
   addRowRules(rules);
+  addLoopRules(rules);
   return rules;
 }
 
@@ -336,12 +336,7 @@ struct DifferentiatePass
           << (function.empty() ? "with a body" : "'" + function + "'");
       return signalPassFailure();
     }
-    std::optional<Recompute> allowed =
-        llvm::StringSwitch<std::optional<Recompute>>(recompute)
-            .Case("nothing", Recompute::Nothing)
-            .Case("elementwise", Recompute::Elementwise)
-            .Case("attention", Recompute::Attention)
-            .Default(std::nullopt);
+    std::optional<Recompute> allowed = parseRecompute(recompute);
     if (!allowed) {
       getOperation().emitError(
           "recompute is nothing, elementwise or attention, "

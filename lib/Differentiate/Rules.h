@@ -16,6 +16,7 @@ void addScalarRules(GradientRules &rules);
 void addGenericRule(GradientRules &rules);
 void addTensorRules(GradientRules &rules);
 void addRowRules(GradientRules &rules);
+void addLoopRules(GradientRules &rules);
 
 /// The floats on a path from `inputs` to `outputs` through ops of `body`.
 llvm::DenseSet<mlir::Value> activeValues(mlir::Block &body,

@@ -1,12 +1,56 @@
 // Each thing that has no gradient, at its node.
 // RUN: twist-opt %s --twist-differentiate --split-input-file --verify-diagnostics
 
-func.func @loop(%x: tensor<4xf32>, %n: index) -> tensor<4xf32> {
+func.func @while(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{has no gradient: 'scf.while' has no rule}}
+  %y = scf.while (%a = %x) : (tensor<4xf32>) -> tensor<4xf32> {
+    %no = arith.constant false
+    scf.condition(%no) %a : tensor<4xf32>
+  } do {
+  ^bb0(%a: tensor<4xf32>):
+    scf.yield %a : tensor<4xf32>
+  }
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+func.func @scalar(%x: tensor<4xf32>, %n: index) -> tensor<4xf32> {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
-  // expected-error @below {{has no gradient: 'scf.for' has no rule}}
+  %s = tensor.extract %x[%c0] : tensor<4xf32>
+  // expected-error @below {{has no gradient: it reads a computed scalar}}
   %y = scf.for %i = %c0 to %n step %c1 iter_args(%a = %x) -> tensor<4xf32> {
-    scf.yield %a : tensor<4xf32>
+    %b = tensor.insert %s into %a[%i] : tensor<4xf32>
+    scf.yield %b : tensor<4xf32>
+  }
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+func.func @carried(%x: tensor<4xf32>, %n: index) -> tensor<4xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %f = arith.constant 1.0 : f32
+  // expected-error @below {{has no gradient: it carries a scalar}}
+  %y, %t = scf.for %i = %c0 to %n step %c1 iter_args(%a = %x, %s = %f) -> (tensor<4xf32>, f32) {
+    %b = tensor.extract %a[%i] : tensor<4xf32>
+    scf.yield %a, %b : tensor<4xf32>, f32
+  }
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+func.func @element(%x: tensor<4xf32>, %n: index) -> tensor<4xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %y = scf.for %i = %c0 to %n step %c1 iter_args(%a = %x) -> tensor<4xf32> {
+    %s = tensor.extract %a[%i] : tensor<4xf32>
+    // expected-error @below {{has no gradient: 'tensor.insert' has no rule}}
+    %b = tensor.insert %s into %a[%c0] : tensor<4xf32>
+    scf.yield %b : tensor<4xf32>
   }
   return %y : tensor<4xf32>
 }

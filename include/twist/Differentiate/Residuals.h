@@ -8,18 +8,11 @@
 #ifndef TWIST_DIFFERENTIATE_RESIDUALS_H
 #define TWIST_DIFFERENTIATE_RESIDUALS_H
 
+#include "twist/Differentiate/Recompute.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 namespace twist {
-
-/// What may be computed again in the backward part rather than kept, if that
-/// keeps fewer bytes. What costs nothing (constants, sizes, fills, reshapes)
-/// always is, where the parts are two functions.
-enum class Recompute {
-  Nothing,
-  Elementwise, ///< elementwise ops and the norms
-  Attention    ///< softmax too, and products larger than both their operands
-};
 
 /// What is kept between the forward and the backward part.
 struct ResidualReport {

@@ -152,6 +152,49 @@ TENSORS = {
     %w = arith.addf %c, %v : f64
     linalg.yield %w : f64
   } -> tensor<2xf64>"""),
+    # State and weight of a recurrence, three times, into rows of a result.
+    "scf.for": ([(2,), (2,), (3, 2)], (3, 2), """
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c3 = arith.constant 3 : index
+  %e = tensor.empty() : tensor<2xf64>
+  %none = arith.constant dense<0.0> : tensor<3x2xf64>
+  %r, %last = scf.for %i = %c0 to %c3 step %c1 iter_args(%all = %none, %h = %x) -> (tensor<3x2xf64>, tensor<2xf64>) {
+    %in = tensor.extract_slice %z[%i, 0] [1, 2] [1, 1] : tensor<3x2xf64> to tensor<2xf64>
+    %n = linalg.generic {indexing_maps = [#id, #id, #id, #id], iterator_types = ["parallel"]}
+         ins(%h, %y, %in : tensor<2xf64>, tensor<2xf64>, tensor<2xf64>) outs(%e : tensor<2xf64>) {
+    ^bb0(%a: f64, %b: f64, %c: f64, %o: f64):
+      %p = arith.mulf %a, %b : f64
+      %q = arith.addf %p, %c : f64
+      %t = math.tanh %q : f64
+      linalg.yield %t : f64
+    } -> tensor<2xf64>
+    %s = tensor.insert_slice %n into %all[%i, 0] [1, 2] [1, 1] : tensor<2xf64> into tensor<3x2xf64>
+    %next = bufferization.materialize_in_destination %n in %h : (tensor<2xf64>, tensor<2xf64>) -> tensor<2xf64>
+    scf.yield %s, %next : tensor<3x2xf64>, tensor<2xf64>
+  }"""),
+    # Backwards by steps of 2 through what is not known before.
+    "scf.for: sizes unknown": ([(2,), (5, 2)], (2,), """
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %yd = tensor.cast %y : tensor<5x2xf64> to tensor<?x2xf64>
+  %c0 = arith.constant 0 : index
+  %n = tensor.dim %yd, %c0 : tensor<?x2xf64>
+  %e = tensor.empty() : tensor<2xf64>
+  %r = scf.for %i = %c1 to %n step %c2 iter_args(%h = %x) -> (tensor<2xf64>) {
+    %in = tensor.extract_slice %yd[%i, 0] [1, 2] [1, 1] : tensor<?x2xf64> to tensor<2xf64>
+    %m = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel"]}
+         ins(%h, %in : tensor<2xf64>, tensor<2xf64>) outs(%e : tensor<2xf64>) {
+    ^bb0(%a: f64, %c: f64, %o: f64):
+      %p = math.sin %a : f64
+      %q = arith.mulf %p, %c : f64
+      linalg.yield %q : f64
+    } -> tensor<2xf64>
+    %next = bufferization.materialize_in_destination %m in %h : (tensor<2xf64>, tensor<2xf64>) -> tensor<2xf64>
+    scf.yield %next : tensor<2xf64>
+  }"""),
+    "bufferization.materialize_in_destination": ([(3,), (3,)], (3,), """
+  %r = bufferization.materialize_in_destination %x in %y : (tensor<3xf64>, tensor<3xf64>) -> tensor<3xf64>"""),
     # Rows of factors with no zero, one and two: see operands().
     "linalg.generic: products": ([(3, 4), (3, 4)], (3,), """
   %o = arith.constant dense<90.0> : tensor<3xf64>
