@@ -23,6 +23,8 @@ BUILD = os.environ.get("TWIST_BUILD", os.path.join(ROOT, "build"))
 TWIST = os.path.join(BUILD, "bin", "twist")
 VENV = os.path.join(ROOT, ".deps", "bench")
 TORCH = "torch==2.15.0"
+# In bf16 PyTorch keeps activations in half the bytes; here f32 stays beside them, so attention is computed again.
+RECOMPUTE = {"f32": "nothing", "bf16": "attention"}
 
 
 def install_torch():
@@ -68,7 +70,7 @@ def flops(c, batch, kappa=1.0):
 def twist(model, options, precision, threads, kappa):
     return Worker([TWIST, "step", model, "--interactive", "--context", str(options.context), "--batch",
                    str(options.batch), "--precision", precision, "--threads", str(threads), "--kappa", str(kappa),
-                   "--clip", "1", "--weight-decay", "0.1"])
+                   "--recompute", options.recompute or RECOMPUTE[precision], "--clip", "1", "--weight-decay", "0.1"])
 
 
 def torch_worker(python, options, mode, precision, threads):
@@ -132,6 +134,7 @@ def main():
     parser.add_argument("--precisions", default="f32,bf16")
     parser.add_argument("--threads", type=lambda t: [int(n) for n in t.split(",")], default=[1, 2])
     parser.add_argument("--kappa", type=float, default=0.5)
+    parser.add_argument("--recompute", help="what is computed again; f32: nothing, bf16: attention")
     parser.add_argument("--no-torch", action="store_true")
     parser.add_argument("-o", "--output", default=os.path.join(BUILD, "benchmarks", "training-step.md"))
     options = parser.parse_args()

@@ -102,6 +102,7 @@ public:
   ArrayRef<train::Tensor> inputs() const override { return inputTensors; }
   ArrayRef<train::Tensor> outputs() const override { return outputTensors; }
   StringRef hash() const override { return programHash; }
+  Kept kept() const override { return keptBytes; }
   uint64_t workingBytes() const override { return bytes; }
   Expected<std::unique_ptr<train::StepSession>>
   createSession(int threads) const override;
@@ -119,6 +120,7 @@ public:
   std::vector<train::StateTensor> stateTensors;
   std::vector<train::Tensor> inputTensors, outputTensors;
   bool f64 = false;
+  Kept keptBytes;
   std::vector<Program> programs;
 
 private:
@@ -457,9 +459,11 @@ static LogicalResult emitModule(ModuleOp module, StringRef folder,
 LogicalResult Compiler::addProgram(Step &step, ModuleOp lowered,
                                    train::StepEntry entry) {
   FailureOr<EntryModule> built =
-      buildEntry(lowered, layout(), step.wanted, entry);
+      buildEntry(lowered, layout(), step.wanted, entry, options.recompute);
   if (failed(built))
     return failure();
+  if (!step.keptBytes.bytes)
+    step.keptBytes = built->kept;
   if (!options.emitMLIR.empty() &&
       failed(emitModule(*built->module, options.emitMLIR, entry)))
     return failure();

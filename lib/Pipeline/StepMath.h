@@ -64,10 +64,6 @@ mlir::Value dropoutFactors(LocBuilder &b, mlir::RankedTensorType type,
                            int64_t site, mlir::ValueRange integers,
                            mlir::Value scale);
 
-/// Joins maps over elements whose result only one other reads, before gradients
-/// are made.
-mlir::LogicalResult fuseChains(mlir::func::FuncOp function);
-
 /// Contractions of f32 take both operands rounded to bf16 and sum in f32.
 void useBF16Products(mlir::func::FuncOp function);
 

@@ -46,8 +46,8 @@ namespace {
 class EntryBuilder {
 public:
   EntryBuilder(ModuleOp lowered, const train::ModelLayout &layout,
-               const train::StepRequest &request)
-      : layout(layout), request(request) {
+               const train::StepRequest &request, Recompute recompute)
+      : layout(layout), request(request), recompute(recompute) {
     result.module = lowered.clone();
     main = result.module->lookupSymbol<func::FuncOp>("main");
     for (unsigned i = 0; i < layout.inputs.size(); ++i)
@@ -64,6 +64,8 @@ private:
   LogicalResult appendLoss();
   LogicalResult differentiateLoss();
   LogicalResult differentiateOutputs();
+  /// @main becomes the function that gives its results and gradients.
+  LogicalResult differentiate(const GradientRequest &wanted);
   void makeUpdateFunction();
   void storeGradients();
   void appendOptimiser();
@@ -72,7 +74,6 @@ private:
   /// `value` becomes a result that is written to `argument`'s buffer.
   void updateInPlace(Value argument, Value value);
   void addResult(Value value, StringRef name, Binding binding);
-  void replaceBody(func::FuncOp gradient);
   /// Results other than those that `keep` says go.
   void keepResults(function_ref<bool(unsigned)> keep);
 
@@ -100,6 +101,7 @@ private:
 
   const train::ModelLayout &layout;
   const train::StepRequest &request;
+  Recompute recompute;
   func::FuncOp main;
   /// Per parameter, null for frozen ones, once known.
   SmallVector<Value> gradients;
@@ -245,27 +247,29 @@ LogicalResult EntryBuilder::appendLoss() {
   return success();
 }
 
-/// `gradient` takes the place of @main.
-void EntryBuilder::replaceBody(func::FuncOp gradient) {
+LogicalResult EntryBuilder::differentiate(const GradientRequest &wanted) {
+  FailureOr<Gradients> gradients = twist::differentiate(
+      main, wanted, GradientRules::standard(), {recompute, /*split=*/false});
+  if (failed(gradients))
+    return failure();
+  const ResidualReport &residuals = gradients->residuals;
+  result.kept = {uint64_t(residuals.bytes()), uint64_t(residuals.bytesAgain),
+                 uint64_t(residuals.opsAgain)};
   main.erase();
-  gradient.setName("main");
-  gradient.setPublic();
-  main = gradient;
+  main = gradients->gradient;
+  main.setName("main");
+  main.setPublic();
+  return success();
 }
 
 /// Gradients of the one result, the loss: its cotangent is 1.
 LogicalResult EntryBuilder::differentiateLoss() {
-  if (failed(fuseChains(main)))
-    return failure();
   GradientRequest wanted;
   for (int64_t i : trainable())
     wanted.operands.push_back(argumentOf(Binding::Parameter, unsigned(i)));
   wanted.results = {0};
-  FailureOr<func::FuncOp> gradient =
-      differentiate(main, wanted, GradientRules::standard());
-  if (failed(gradient))
+  if (failed(differentiate(wanted)))
     return failure();
-  replaceBody(*gradient);
   unsigned last = main.getNumArguments() - 1;
   OpBuilder b(main.getContext());
   b.setInsertionPointToStart(&main.getBody().front());
@@ -284,8 +288,6 @@ LogicalResult EntryBuilder::differentiateLoss() {
 
 /// Gradients of parameters and inputs for cotangents of all float outputs.
 LogicalResult EntryBuilder::differentiateOutputs() {
-  if (failed(fuseChains(main)))
-    return failure();
   GradientRequest wanted;
   SmallVector<unsigned> inputs;
   for (auto [i, input] : llvm::enumerate(layout.inputs))
@@ -301,11 +303,8 @@ LogicalResult EntryBuilder::differentiateOutputs() {
       result.inputs.push_back({Binding::Cotangent, unsigned(i)});
     }
   unsigned outputs = main.getNumResults();
-  FailureOr<func::FuncOp> gradient =
-      differentiate(main, wanted, GradientRules::standard());
-  if (failed(gradient))
+  if (failed(differentiate(wanted)))
     return failure();
-  replaceBody(*gradient);
   gradients.assign(layout.parameters.size(), Value());
   SmallVector<Value> ofInputs;
   for (unsigned n = 0; n < inputs.size(); ++n)
@@ -437,8 +436,9 @@ LogicalResult EntryBuilder::build(train::StepEntry entry) {
 FailureOr<EntryModule> step::buildEntry(ModuleOp lowered,
                                         const train::ModelLayout &layout,
                                         const train::StepRequest &request,
-                                        train::StepEntry entry) {
-  EntryBuilder builder(lowered, layout, request);
+                                        train::StepEntry entry,
+                                        Recompute recompute) {
+  EntryBuilder builder(lowered, layout, request, recompute);
   if (failed(builder.build(entry)))
     return failure();
   if (request.precision == train::StepPrecision::BF16)

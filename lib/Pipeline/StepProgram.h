@@ -10,6 +10,8 @@
 
 #include "StepMath.h"
 
+#include "twist/Differentiate/Recompute.h"
+
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
@@ -43,6 +45,7 @@ struct EntryModule {
   llvm::SmallVector<Binding> inputs, outputs;
   /// What the loss takes beside the model's inputs.
   llvm::SmallVector<train::Tensor> targets;
+  train::CompiledStep::Kept kept;
 };
 
 /// `lowered` has @main(inputs, parameters) -> outputs of StepModel::specialise
@@ -50,7 +53,8 @@ struct EntryModule {
 mlir::FailureOr<EntryModule> buildEntry(mlir::ModuleOp lowered,
                                         const train::ModelLayout &layout,
                                         const train::StepRequest &request,
-                                        train::StepEntry entry);
+                                        train::StepEntry entry,
+                                        Recompute recompute);
 
 /// The state of a step whose parameters have these sizes.
 std::vector<train::StateTensor>

@@ -8,10 +8,10 @@
 #include "Commands.h"
 #include "Context.h"
 #include "Measure.h"
+#include "StepData.h"
 
 #include "twist/Pipeline/Step.h"
 #include "twist/Runtime/Tools.h"
-#include "twist/Support/Philox.h"
 #include "twist/Train/StepMemory.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -39,6 +39,19 @@ struct Arguments {
                              cl::desc("MODEL.onnx"), cl::cat(category)};
   Option<std::string> data{category, "data",
                            "Token ids, FILE.npy; random ones if not given", ""};
+  cl::list<std::string> inputs{
+      "input", cl::value_desc("NAME=FILE.npy"), cl::cat(category),
+      cl::desc("An input, or the loss's labels or target, at every step; all "
+               "are given so, or none (token ids then)")};
+  DimOption sizes{category};
+  Option<std::string> loss{
+      category, "loss",
+      "cross-entropy, mean-square, cosine, or own (the output itself)",
+      "cross-entropy"};
+  Option<std::string> output{category, "output",
+                             "The output that has the loss (default: the "
+                             "logits, or the first of floats)",
+                             ""};
   Option<int64_t> batch{category, "batch", "Sequences a step", 1};
   Option<int64_t> sequence{category, "context", "Tokens a sequence", 32};
   Option<int64_t> steps{category, "steps", "Steps to run", 10};
@@ -52,6 +65,11 @@ struct Arguments {
   Option<double> smoothing{category, "label-smoothing", "In [0, 1)", 0};
   Option<double> kappa{category, "kappa", "Kept fraction of each axis's units",
                        1};
+  Option<std::string> recompute{
+      category, "recompute",
+      "What may be computed again rather than kept: nothing, elementwise, "
+      "attention",
+      "nothing"};
   Option<std::string> precision{category, "precision", "f64, f32 or bf16",
                                 "f32"};
   cl::list<int> threads{
@@ -74,60 +92,7 @@ struct Arguments {
   StateOption state{category};
   List kinds{category, "axes", "Kinds of axes to cut"};
 };
-
-/// Windows of `length` + 1 tokens, one after the other, around the end.
-class Tokens {
-public:
-  static llvm::Expected<Tokens> create(const Arguments &arguments,
-                                       int64_t vocabulary);
-  void fill(int64_t batch, int64_t rows, int64_t length, int64_t *ids,
-            int64_t *labels) const {
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t i = 0; i <= length; ++i) {
-        int64_t start = (batch * rows + row) * length;
-        int64_t id = values[size_t((start + i) % int64_t(values.size()))];
-        if (i < length)
-          ids[row * length + i] = id;
-        if (i > 0)
-          labels[row * length + i - 1] = id;
-      }
-  }
-
-private:
-  std::vector<int64_t> values;
-};
 } // namespace
-
-llvm::Expected<Tokens> Tokens::create(const Arguments &arguments,
-                                      int64_t vocabulary) {
-  Tokens tokens;
-  if (arguments.data.empty()) {
-    PhiloxStream random(0, 0, 0, 0);
-    for (int64_t i = 0; i < 1 << 16; ++i)
-      tokens.values.push_back(int64_t(random.below(uint64_t(vocabulary))));
-    return tokens;
-  }
-  twist_array array = {};
-  twist_error error;
-  if (twist_npy_read(arguments.data.c_str(), &array, &error))
-    return createStringError(error.message);
-  uint64_t count = array.bytes / twist_type_size(array.type);
-  bool known = array.type == TWIST_I64 || array.type == TWIST_I32;
-  for (uint64_t i = 0; known && i < count; ++i)
-    tokens.values.push_back(array.type == TWIST_I64
-                                ? static_cast<int64_t *>(array.data)[i]
-                                : static_cast<int32_t *>(array.data)[i]);
-  twist_array_free(&array);
-  if (!known || count == 0)
-    return createStringError("'" + arguments.data +
-                             "' holds no int64 or int32 token ids");
-  for (int64_t id : tokens.values)
-    if (id < 0 || id >= vocabulary)
-      return createStringError("'" + arguments.data + "' holds id " +
-                               llvm::Twine(id) + ", the model knows " +
-                               llvm::Twine(vocabulary));
-  return tokens;
-}
 
 static void printLayout(const ModelLayout &layout) {
   for (const Axis &axis : layout.axes)
@@ -183,6 +148,8 @@ public:
 
 private:
   llvm::Error makeStep();
+  llvm::Expected<StepRequest> makeRequest();
+  llvm::Error readTokens();
   llvm::Error prepare(int threads);
   llvm::Error train();
   llvm::Error answer();
@@ -200,7 +167,7 @@ private:
   std::unique_ptr<StepSession> session;
   std::vector<double> losses, seconds;
   llvm::json::Array runs; ///< for --json: one for each number of threads
-  double compileSeconds = 0;
+  double compileSeconds = 0, compileProcessorSeconds = 0;
 };
 } // namespace
 
@@ -209,37 +176,41 @@ static double now() {
   return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
 }
 
-llvm::Error Runner::makeStep() {
-  StepCompilerOptions options;
-  options.train.assign(arguments.train.begin(), arguments.train.end());
-  options.freeze.assign(arguments.freeze.begin(), arguments.freeze.end());
-  options.state.assign(arguments.state.begin(), arguments.state.end());
-  options.kinds.assign(arguments.kinds.begin(), arguments.kinds.end());
-  options.emitMLIR = arguments.emit;
-  options.f64 = arguments.precision == "f64";
-  auto made = makeStepCompiler(arguments.model, options);
-  if (!made)
-    return made.takeError();
-  compiler = std::move(*made);
-  const ModelLayout &layout = compiler->layout();
-  if (arguments.layout)
-    return llvm::Error::success();
-  bool hasIds = llvm::any_of(layout.inputs, [](const Tensor &input) {
-    return input.role == InputRole::Ids;
-  });
-  if (layout.logits < 0 || !hasIds)
-    return createStringError("'" + arguments.model +
-                             "' is no language model: it has no token ids or "
-                             "no logits");
+static double processorSeconds() {
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  auto seconds = [](const timeval &t) {
+    return double(t.tv_sec) + 1e-6 * double(t.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+llvm::Expected<StepRequest> Runner::makeRequest() {
   StepRequest request;
-  masks = wholeMasks(layout);
+  masks = wholeMasks(compiler->layout());
   for (auto &mask : masks)
     mask.resize(std::max<size_t>(
         1, size_t(arguments.kappa * double(mask.size()) + 0.5)));
   request.units = widths(masks);
   request.batch = arguments.batch;
   request.sequence = arguments.sequence;
+  std::vector<std::pair<std::string, int64_t>> sizes;
+  if (!arguments.sizes.parse(sizes))
+    return createStringError("no step is made");
+  request.sizes.insert(sizes.begin(), sizes.end());
   request.loss.labelSmoothing = arguments.smoothing;
+  request.loss.output = arguments.output;
+  auto loss = llvm::StringSwitch<std::optional<LossKind>>(arguments.loss)
+                  .Case("cross-entropy", LossKind::CrossEntropy)
+                  .Case("mean-square", LossKind::MeanSquare)
+                  .Case("cosine", LossKind::Cosine)
+                  .Case("own", LossKind::Own)
+                  .Default(std::nullopt);
+  if (!loss)
+    return createStringError("--loss is cross-entropy, mean-square, cosine or "
+                             "own, not '" +
+                             arguments.loss + "'");
+  request.loss.kind = *loss;
   if (arguments.optimiser != "adamw" && arguments.optimiser != "sgd")
     return createStringError("--optimiser is adamw or sgd, not '" +
                              arguments.optimiser + "'");
@@ -252,20 +223,68 @@ llvm::Error Runner::makeStep() {
                              arguments.precision + "'");
   request.entries =
       arguments.accumulate > 1 ? EntryGradients | EntryUpdate : EntryStep;
-  auto read = Tokens::create(arguments, layout.vocabulary);
+  return request;
+}
+
+llvm::Error Runner::readTokens() {
+  const ModelLayout &layout = compiler->layout();
+  bool hasIds = llvm::any_of(layout.inputs, [](const Tensor &input) {
+    return input.role == InputRole::Ids;
+  });
+  if (layout.logits < 0 || !hasIds)
+    return createStringError("'" + arguments.model +
+                             "' is no language model: it has no token ids or "
+                             "no logits; give its inputs by --input");
+  if (arguments.loss != "cross-entropy")
+    return createStringError("a loss other than cross-entropy needs its inputs "
+                             "by --input");
+  auto read = Tokens::create(arguments.data, layout.vocabulary);
   if (!read)
     return read.takeError();
   tokens = std::move(*read);
-  double start = now();
-  auto compiled = compiler->compile(request);
+  return llvm::Error::success();
+}
+
+llvm::Error Runner::makeStep() {
+  StepCompilerOptions options;
+  options.train.assign(arguments.train.begin(), arguments.train.end());
+  options.freeze.assign(arguments.freeze.begin(), arguments.freeze.end());
+  options.state.assign(arguments.state.begin(), arguments.state.end());
+  options.kinds.assign(arguments.kinds.begin(), arguments.kinds.end());
+  options.emitMLIR = arguments.emit;
+  auto recompute = parseRecompute(arguments.recompute);
+  if (!recompute)
+    return createStringError("--recompute is nothing, elementwise or "
+                             "attention, not '" +
+                             arguments.recompute + "'");
+  options.recompute = *recompute;
+  options.f64 = arguments.precision == "f64";
+  auto made = makeStepCompiler(arguments.model, options);
+  if (!made)
+    return made.takeError();
+  compiler = std::move(*made);
+  if (arguments.layout)
+    return llvm::Error::success();
+  auto request = makeRequest();
+  if (!request)
+    return request.takeError();
+  if (arguments.inputs.empty())
+    if (llvm::Error error = readTokens())
+      return error;
+  double start = now(), processor = processorSeconds();
+  auto compiled = compiler->compile(*request);
   if (!compiled)
     return compiled.takeError();
   step = *compiled;
   compileSeconds = now() - start;
+  compileProcessorSeconds = processorSeconds() - processor;
   return llvm::Error::success();
 }
 
+/// Those of --input are there from the start.
 void Runner::fillInputs(int64_t batch) {
+  if (!tokens)
+    return;
   int64_t rows = arguments.batch, length = arguments.sequence;
   int64_t *ids = nullptr, *labels = nullptr;
   for (auto [input, data] :
@@ -318,20 +337,15 @@ llvm::Error Runner::prepare(int threads) {
   memory.emplace(compiler->layout(), *step);
   if (llvm::Error error = memory->readParameters(*compiler, masks))
     return error;
+  if (!tokens)
+    if (llvm::Error error = readInputs(arguments.inputs, step->inputs(),
+                                       memory->buffers.inputs))
+      return error;
   auto made = step->createSession(threads);
   if (!made)
     return made.takeError();
   session = std::move(*made);
   return llvm::Error::success();
-}
-
-static double processorSeconds() {
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  auto seconds = [](const timeval &t) {
-    return double(t.tv_sec) + 1e-6 * double(t.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 /// For benchmarks that let several engines step in turn.
@@ -403,26 +417,37 @@ void Runner::report() {
       curve.push_back(loss);
     for (double time : seconds)
       times.push_back(time);
-    runs.push_back(
-        llvm::json::Object{{"losses", std::move(curve)},
-                           {"seconds", std::move(times)},
-                           {"tokens_per_step", tokensAStep},
-                           {"compile_seconds", compileSeconds},
-                           {"working_bytes", int64_t(step->workingBytes())},
-                           {"buffer_bytes", int64_t(memory->bytes)},
-                           {"peak_bytes", int64_t(usage.ru_maxrss) * 1024},
-                           {"hash", step->hash()},
-                           {"sha256", hashOfMemory()}});
+    runs.push_back(llvm::json::Object{
+        {"losses", std::move(curve)},
+        {"seconds", std::move(times)},
+        {"tokens_per_step", tokensAStep},
+        {"compile_seconds", compileSeconds},
+        {"compile_processor_seconds", compileProcessorSeconds},
+        {"kept_bytes", int64_t(step->kept().bytes)},
+        {"working_bytes", int64_t(step->workingBytes())},
+        {"buffer_bytes", int64_t(memory->bytes)},
+        {"peak_bytes", int64_t(usage.ru_maxrss) * 1024},
+        {"hash", step->hash()},
+        {"sha256", hashOfMemory()}});
   } else {
     for (auto [i, loss] : llvm::enumerate(losses))
       llvm::outs() << llvm::format("step %4d  loss %.15g  %.1f ms\n", int(i),
                                    loss, seconds[i] * 1e3);
     llvm::outs() << llvm::format(
-        "compiled in %.1f s; %.1f ms a step (least %.1f), %.0f tokens/s; "
-        "%.1f MB in buffers, %.1f MB working memory\n",
-        compileSeconds, median * 1e3, least * 1e3,
+        "compiled in %.1f s (%.1f of the processor); %.1f ms a step (least "
+        "%.1f), %.0f tokens/s; %.1f MB in buffers, %.1f MB working memory\n",
+        compileSeconds, compileProcessorSeconds, median * 1e3, least * 1e3,
         median > 0 ? double(tokensAStep) / median : 0.,
         double(memory->bytes) / 1e6, double(step->workingBytes()) / 1e6);
+    CompiledStep::Kept kept = step->kept();
+    llvm::outs() << llvm::format("forward keeps %.1f MB for backward",
+                                 double(kept.bytes) / 1e6);
+    if (kept.opsAgain)
+      llvm::outs() << llvm::format("; %.1f MB are not: %llu ops are computed "
+                                   "again",
+                                   double(kept.bytesAgain) / 1e6,
+                                   (unsigned long long)kept.opsAgain);
+    llvm::outs() << "\n";
   }
   if (!arguments.profile)
     return;

@@ -8,6 +8,7 @@
 #ifndef TWIST_PIPELINE_STEP_H
 #define TWIST_PIPELINE_STEP_H
 
+#include "twist/Differentiate/Recompute.h"
 #include "twist/Train/CompiledStep.h"
 
 #include <functional>
@@ -31,6 +32,8 @@ struct StepCompilerOptions {
   std::vector<std::string> state;
   /// Parameters are f64 and all is computed in f64, else f32.
   bool f64 = false;
+  /// What the backward part may compute again rather than keep.
+  Recompute recompute = Recompute::Nothing;
   /// If not empty, a folder for each entry's module before code generation,
   /// step.mlir and so on: what twist-opt's cpu-pipeline takes.
   std::string emitMLIR;

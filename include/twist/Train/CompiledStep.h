@@ -184,6 +184,13 @@ public:
   virtual llvm::ArrayRef<Tensor> outputs() const = 0;
   /// SHA-256 over all entries' code and data, hexadecimal.
   virtual llvm::StringRef hash() const = 0;
+  /// What lies between forward and backward: bytes kept, bytes that are not
+  /// because ops are computed again, and how many ops those are.
+  struct Kept {
+    uint64_t bytes = 0, bytesAgain = 0, opsAgain = 0;
+  };
+  /// Of the fused step, or else of the entry that makes gradients.
+  virtual Kept kept() const { return {}; }
   /// Working memory of a session, without the caller's buffers.
   virtual uint64_t workingBytes() const = 0;
   /// `threads` counts the caller's; 0: one per processor. Results do not depend

@@ -16,12 +16,12 @@ import warnings
 
 import numpy as np
 import onnx
-from onnx import TensorProto as T, numpy_helper
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "ops"))
 import backend  # noqa: E402
 import emit  # noqa: E402
 import run  # noqa: E402
+from widen import widen  # noqa: E402
 
 STAGE = run.TO_LINALG.index("--nn-decompose")
 run.TO_LINALG = [*run.TO_LINALG[:STAGE], "--canonicalize", "--cse", "--twist-differentiate",
@@ -29,27 +29,6 @@ run.TO_LINALG = [*run.TO_LINALG[:STAGE], "--canonicalize", "--cse", "--twist-dif
 STEP = 1e-6
 # Errors of a difference: of second order in the step, and the rounding of f over the step.
 TOLERANCE = 1e-6
-
-
-def widen(message, kept):
-    """Every f32 of a model as f64, but for the operands `kept`: types of values, constants, casts."""
-    graph = message.graph
-    for value in [*graph.input, *graph.output, *graph.value_info]:
-        tensor = value.type.tensor_type
-        if tensor.elem_type == T.FLOAT and value.name not in kept:
-            tensor.elem_type = T.DOUBLE
-    constants = list(graph.initializer)
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                constants.append(attribute.t)
-            if attribute.name in ("to", "dtype") and attribute.i == T.FLOAT:
-                attribute.i = T.DOUBLE
-    for tensor in constants:
-        if tensor.data_type == T.FLOAT:
-            array = numpy_helper.to_array(tensor).astype(np.float64)
-            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
-    return message
 
 
 def smooth(array, random):

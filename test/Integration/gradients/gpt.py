@@ -20,7 +20,8 @@ from onnx import TensorProto as T, helper, numpy_helper, shape_inference
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "ops"))
 import emit  # noqa: E402
 import run  # noqa: E402
-from cases import widen  # noqa: E402  (inserts --twist-differentiate into run.TO_LINALG)
+import cases  # noqa: E402,F401  (inserts --twist-differentiate into run.TO_LINALG)
+from widen import widen  # noqa: E402
 from twist_tools.models import gpt2  # noqa: E402
 
 CONFIG = gpt2.Config(layers=2, dim=16, heads=2, vocab=13, context=12, shapes="static", batch=2,
