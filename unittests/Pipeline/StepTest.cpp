@@ -5,144 +5,15 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Block.h"
+#include "StepTest.h"
 
-#include "twist/Pipeline/InitAll.h"
-#include "twist/Pipeline/Step.h"
 #include "twist/Support/Philox.h"
-#include "twist/Target/ONNX/ONNXFile.h"
-#include "twist/Train/StepMemory.h"
 
-#include "mlir/IR/MLIRContext.h"
-#include "mlir/Parser/Parser.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
-#include "gtest/gtest.h"
-
-#include <cmath>
 #include <csignal>
 #include <sys/resource.h>
 
 using namespace twist;
-using namespace twist::train;
-
-namespace {
-constexpr int64_t batch = 4;
-
-/// The block by hand: gain[unit] scales what a hidden unit passes on.
-struct ByHand {
-  std::vector<double> u, b, d, x;
-  double gain = 1;
-  int64_t units() const { return int64_t(b.size()); }
-
-  std::vector<double> outputs() const {
-    std::vector<double> y(batch * 2);
-    for (int64_t row = 0; row < batch; ++row)
-      for (int64_t unit = 0; unit < units(); ++unit) {
-        double h =
-            b[unit] + x[row * 2] * u[unit] + x[row * 2 + 1] * u[units() + unit];
-        double a = gain / (1 + std::exp(-h));
-        y[row * 2] += a * d[unit * 2];
-        y[row * 2 + 1] += a * d[unit * 2 + 1];
-      }
-    return y;
-  }
-};
-
-struct StepTest : testing::Test {
-  llvm::SmallString<128> folder;
-  std::unique_ptr<StepCompiler> compiler;
-
-  void SetUp() override {
-    ASSERT_FALSE(llvm::sys::fs::createUniqueDirectory("step", folder));
-  }
-  void TearDown() override { llvm::sys::fs::remove_directories(folder); }
-
-  std::string path(llvm::StringRef name) {
-    llvm::SmallString<128> path(folder);
-    llvm::sys::path::append(path, name);
-    return path.str().str();
-  }
-  std::string writeBlock(llvm::StringRef text = block) {
-    mlir::DialectRegistry registry;
-    registerAllDialects(registry);
-    mlir::MLIRContext context(registry);
-    auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
-    EXPECT_TRUE(module && succeeded(exportONNX(*module, path("block.onnx"))));
-    return path("block.onnx");
-  }
-  void open(const StepCompilerOptions &options, std::string model = "") {
-    auto made = makeStepCompiler(model.empty() ? writeBlock() : model, options);
-    ASSERT_TRUE(bool(made)) << toString(made.takeError());
-    compiler = std::move(*made);
-  }
-  std::shared_ptr<const CompiledStep> compile(const StepRequest &request) {
-    auto step = compiler->compile(request);
-    if (!step) {
-      ADD_FAILURE() << toString(step.takeError());
-      return nullptr;
-    }
-    return *step;
-  }
-  std::string errorOf(const StepRequest &request) {
-    auto step = compiler->compile(request);
-    return step ? "" : toString(step.takeError());
-  }
-  int find(llvm::StringRef name) {
-    for (auto [i, parameter] : llvm::enumerate(compiler->layout().parameters))
-      if (parameter.name == name)
-        return int(i);
-    return -1;
-  }
-};
-
-double *f64(const void *data) {
-  return static_cast<double *>(const_cast<void *>(data));
-}
-std::vector<double> values(const void *data, size_t count) {
-  return std::vector<double>(f64(data), f64(data) + count);
-}
-
-StepRequest request(unsigned entries, LossKind loss = LossKind::MeanSquare) {
-  StepRequest request;
-  request.batch = batch;
-  request.loss.kind = loss;
-  request.entries = entries;
-  return request;
-}
-
-void expectNear(const std::vector<double> &found,
-                const std::vector<double> &expected, double tolerance) {
-  ASSERT_EQ(found.size(), expected.size());
-  for (size_t i = 0; i < found.size(); ++i)
-    EXPECT_NEAR(found[i], expected[i], tolerance) << i;
-}
-
-void fillData(StepMemory &memory) {
-  for (int i = 0; i < batch * 2; ++i) {
-    f64(memory.buffers.inputs[0])[i] = 0.3 * i - 1;
-    if (memory.buffers.inputs.size() > 1)
-      f64(memory.buffers.inputs[1])[i] = 1 - 0.4 * i;
-  }
-}
-
-ByHand byHand(const StepMemory &memory, int u, int b, int d, int64_t units) {
-  const StepBuffers &at = memory.buffers;
-  return {values(at.parameters[u], 2 * units), values(at.parameters[b], units),
-          values(at.parameters[d], 2 * units), values(at.inputs[0], 2 * batch)};
-}
-
-void expectError(const std::string &found, llvm::StringRef part) {
-  EXPECT_NE(found.find(part), std::string::npos) << found;
-}
-
-double meanSquare(const std::vector<double> &y, const double *target) {
-  double sum = 0;
-  for (size_t i = 0; i < y.size(); ++i)
-    sum += (y[i] - target[i]) * (y[i] - target[i]);
-  return sum / double(y.size());
-}
-} // namespace
+using namespace twist::test;
 
 TEST_F(StepTest, EntriesComputeWhatFormulasSay) {
   StepCompilerOptions options;
@@ -277,82 +148,6 @@ TEST_F(StepTest, AdamCountsEachUnitsUpdates) {
   EXPECT_TRUE(compiler->layout().parameters[u].decayed);
   EXPECT_FALSE(compiler->layout().parameters[b].decayed);
   EXPECT_EQ(values(at.parameters[b], 3), (std::vector<double>{0.5, 1, -1.5}));
-}
-
-TEST_F(StepTest, CrossEntropyIsAMeanOfCountedRows) {
-  StepCompilerOptions options;
-  options.f64 = true;
-  open(options);
-  StepRequest wanted = request(EntryGradients, LossKind::CrossEntropy);
-  wanted.loss.ignoreIndex = 7;
-  wanted.loss.labelSmoothing = 0.2;
-  auto step = compile(wanted);
-  ASSERT_TRUE(step);
-  StepMemory memory(compiler->layout(), *step);
-  llvm::cantFail(
-      memory.readParameters(*compiler, wholeMasks(compiler->layout())));
-  const StepBuffers &at = memory.buffers;
-  for (int i = 0; i < batch * 2; ++i)
-    f64(at.inputs[0])[i] = 0.3 * i - 1;
-  auto *labels = static_cast<int64_t *>(const_cast<void *>(at.inputs[1]));
-  const int64_t some[batch] = {1, 7, 0, 1};
-  auto byFormula = [&](const ByHand &hand) {
-    std::vector<double> y = hand.outputs();
-    double sum = 0;
-    for (int row = 0; row < batch; ++row) {
-      if (some[row] == 7)
-        continue;
-      double a = y[row * 2], b = y[row * 2 + 1];
-      double normaliser = std::log(std::exp(a) + std::exp(b));
-      sum += normaliser - 0.8 * y[row * 2 + some[row]] - 0.1 * (a + b);
-    }
-    return sum / 3;
-  };
-  std::copy(some, some + batch, labels);
-  auto session = llvm::cantFail(step->createSession(1));
-  ByHand hand = byHand(memory, find("u"), find("b"), find("d"), 3);
-  EXPECT_NEAR(llvm::cantFail(session->gradients(at, {}, false)).loss,
-              byFormula(hand), 1e-14);
-  for (int i = 0; i < 6; ++i) {
-    ByHand up = hand, down = hand;
-    up.u[i] += 1e-5;
-    down.u[i] -= 1e-5;
-    EXPECT_NEAR(f64(at.gradients[find("u")])[i],
-                (byFormula(up) - byFormula(down)) / 2e-5, 1e-9);
-  }
-  // Nothing counts: no loss and no gradient, and no quotient by 0.
-  std::fill(labels, labels + batch, 7);
-  EXPECT_EQ(llvm::cantFail(session->gradients(at, {}, false)).loss, 0);
-  EXPECT_EQ(values(at.gradients[find("u")], 6), std::vector<double>(6, 0.));
-  // A label that is no class shows.
-  labels[2] = 2;
-  EXPECT_TRUE(
-      std::isnan(llvm::cantFail(session->gradients(at, {}, false)).loss));
-}
-
-TEST_F(StepTest, ComputesAgainTheSameBytes) {
-  std::vector<std::vector<double>> found;
-  std::vector<CompiledStep::Kept> kept;
-  for (Recompute recompute : {Recompute::Nothing, Recompute::Elementwise}) {
-    StepCompilerOptions options;
-    options.f64 = true;
-    options.recompute = recompute;
-    open(options);
-    auto step = compile(request(EntryStep));
-    ASSERT_TRUE(step);
-    kept.push_back(step->kept());
-    StepMemory memory(compiler->layout(), *step);
-    llvm::cantFail(
-        memory.readParameters(*compiler, wholeMasks(compiler->layout())));
-    fillData(memory);
-    auto session = llvm::cantFail(step->createSession(1));
-    llvm::cantFail(session->step(memory.buffers, {}));
-    found.push_back(values(memory.buffers.parameters[find("u")], 6));
-  }
-  EXPECT_EQ(found[0], found[1]);
-  EXPECT_GT(kept[0].bytes, kept[1].bytes);
-  EXPECT_EQ(kept[0].opsAgain, 0u);
-  EXPECT_GT(kept[1].opsAgain, 0u);
 }
 
 TEST_F(StepTest, GainsAreTrainedAndFolded) {

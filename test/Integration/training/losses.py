@@ -80,7 +80,7 @@ def step(path, inputs, folder, options):
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(words)}\n{done.stderr}")
-    return json.loads(done.stdout)["losses"][0]
+    return json.loads(done.stdout)[0]["losses"][0]
 
 
 def reference(model, parameters, inputs):
