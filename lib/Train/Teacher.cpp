@@ -23,7 +23,7 @@ using namespace llvm;
 using namespace twist;
 using namespace twist::train;
 
-/// Bytes of the header line, with the digest in it.
+/// Bytes of the header line: digest, bytes a window, windows.
 static constexpr size_t kHeader = 128;
 
 /// What a step reads and writes.
@@ -150,7 +150,8 @@ Error Teacher::transfer(bool write, uint64_t at, void *bytes, size_t count) {
 
 Error Teacher::openFile() {
   sums.resize(data.windows());
-  std::string header = formatv("twist teacher 1 {0} {1}", digest, rowBytes);
+  std::string header =
+      formatv("twist teacher 1 {0} {1} {2}", digest, rowBytes, sums.size());
   header.resize(kHeader - 1, ' ');
   header += '\n';
   file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
