@@ -236,6 +236,25 @@ TEST(LinearRelaxation, QuadraticDerivativeIsThatOfDifferences) {
   }
 }
 
+/// Two interior point methods of different makes end, and at the same value.
+TEST(LinearRelaxation, BothMethodsAgreeOnManyProgrammes) {
+  for (uint32_t trial = 0; trial < 1500; ++trial) {
+    Programme programme(10000 + trial);
+    auto relaxation =
+        llvm::cantFail(makeLinearRelaxation(programme.constraints));
+    Vector gains = drawGains(10000 + trial), hsd(kColumns), qp(kColumns);
+    ASSERT_FALSE(bool(relaxation->selfDual(gains.data(), {1e-9, 1e-8},
+                                           hsd.data(), nullptr, nullptr)))
+        << "trial " << trial;
+    ASSERT_FALSE(bool(
+        relaxation->quadratic(gains.data(), 1e-5, qp.data(), nullptr, nullptr)))
+        << "trial " << trial;
+    EXPECT_NEAR(dot(gains.data(), hsd.data(), kColumns),
+                dot(gains.data(), qp.data(), kColumns), 2e-3)
+        << "trial " << trial;
+  }
+}
+
 /// What columns are in standard form, written down by hand: the second half of
 /// the free one stands behind it, the fixed one is not there.
 TEST(LinearRelaxation, SelfDualDerivativeIsThatOfDifferences) {
