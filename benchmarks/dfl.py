@@ -186,6 +186,22 @@ def spread_table(lines):
                  "replication", "means below it", "two means farther apart than allowed"], rows)
 
 
+def stress_table(lines):
+    """Of capacity 60: the strongest attacks, and how much of the own loss's gradient is exactly 0."""
+    found, zeros = regrets(lines), collections.defaultdict(list)
+    for line in lines:
+        for attack in line["points"][-1]["attacks"] if line.get("points") and line["task"] == "60" else []:
+            if attack["eps"] == 0.25 and attack["attack"] == "own/fgsm/inf":
+                zeros[line["method"]].append(attack["zero_gradients"])
+    columns = {"clean": "clean", "own, fgsm": "own/fgsm/inf", "own, apgd": "own/apgd/inf/2 restarts",
+               "SPO+, fgsm": "spo_plus/fgsm/inf", "SPO+, apgd": "spo_plus/apgd/inf/2 restarts",
+               "own, pgd, targeted": "own/pgd/inf/targeted", "noise": "random/fgsm/inf"}
+    print_table(["method", *columns, "zeros"],
+                [[method["method"], *(f"{statistics.mean(found['60', method['method'], key]):.1f}"
+                                      for key in columns.values()),
+                  f"{statistics.mean(zeros[method['method']]):.2f}"] for method in METHODS])
+
+
 def numpy_table(lines):
     """Regrets of each seed; and where numpy ends from first parameters that are larger by 1e-15."""
     import dfl_numpy
@@ -301,7 +317,7 @@ def speed():
 # What is run, how it is shown, and from how many seeds.
 SWEEPS = {"knapsack": (knapsacks, knapsack_table, 10), "numpy": (without_attacks, numpy_table, 2),
           "spread": (spread, spread_table, 100),
-          "stress": (stress, knapsack_table, 10), "paths": (paths, other_table, 3),
+          "stress": (stress, stress_table, 10), "paths": (paths, other_table, 3),
           "portfolios": (portfolios, other_table, 3)}
 
 
