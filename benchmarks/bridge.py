@@ -28,12 +28,13 @@ class Bridge:
         # Uniform tickets of these kappas have widths of their own among those that are measured.
         self.train, self.judge = ([.75, .5, .25], [.62, .38]) if name == "stories" else ([.75, .25], [.5])
         self.widths = 8 if name == "stories" else 4
+        self.data = [*case.arguments(), "--samples", 48 if name == "stories" else 0]
         if not os.path.exists(self.cal):
             twist("calibrate", case.model, "--data", case.data, "--batch", case.batch, "-o", self.cal)
         self.latency = ["--latency", self.table] if name == "minilm" else []
         if self.latency and not os.path.exists(self.table):
             twist("bench", case.model, "--latency-table", self.table, "--dim", f"batch={case.batch},sequence={LENGTH}",
-                  "--widths", self.widths, "--round-to", 384, "--repeat", options.repeat)
+                  "--widths", self.widths, "--round-to", 384, "--repeat", options.repeat, "--threads", options.threads)
 
     def file(self, end):
         return os.path.join(self.folder, f"{self.case.name}-{end}")
@@ -42,7 +43,7 @@ class Bridge:
         path = self.file(f"widths-{kappa}.json")
         if not os.path.exists(path):
             _, wall, cpu = twist("widths", self.case.model, "--calibration", self.cal, "--kappa", kappa, *self.limits,
-                                 "--widths", self.widths, *self.latency, *self.case.arguments(), "-o", path)
+                                 "--widths", self.widths, *self.latency, *self.data, "-o", path)
             print(f"[{path}] {wall:.0f} s, {cpu:.0f} s of processor time", flush=True)
         return path
 
@@ -65,7 +66,7 @@ class Bridge:
             calibration = ["--calibration", self.cal] if policy != "random" else []
             out, *_ = twist("ticket", self.case.model, "--policy", policy, *calibration, "--budget", self.budget(kappa),
                             *self.limits, *self.latency, *(["--value-model", model] if model else []), "--search", count,
-                            "--correct", "ls", *self.case.arguments(), "-o", self.file("ticket.json"))
+                            "--correct", "ls", *self.data, "-o", self.file("ticket.json"))
             mean, least, most = map(float, re.search(r"mean (\S+), sd \S+, min (\S+), max (\S+)", out).groups())
             with open(key, "w", encoding="utf-8") as file:
                 json.dump({"mean": mean, "min": least, "max": most, "budget": re.search(r"budget .*", out)[0]}, file)
@@ -97,6 +98,7 @@ def main():
     parser.add_argument("--windows", type=int, default=16, help="of MiniLM to calibrate; half as many to report")
     parser.add_argument("--value", default="linear", help="linear or relu:WIDTH")
     parser.add_argument("--epochs", type=int, default=2000)
+    parser.add_argument("--threads", type=int, default=0, help="of each run; 0: one per processor")
     parser.add_argument("--repeat", type=int, default=9, help="runs a program of the latency table")
     parser.add_argument("--folder", default=os.path.join(ROOT, "build", "benchmarks", "bridge"))
     options = parser.parse_args()

@@ -91,10 +91,10 @@ class Case:
         self.measure = "perplexity" if name == "stories" else "cosine to dense"
         self.source = ("sampled from the model, T = 1, seeds 0 and 1" if name == "stories"
                        else "books-valid and WikiText-2 valid")
-        self.batch = 8 if name == "minilm" else 16
+        self.batch, self.threads = 8 if name == "minilm" else 16, options.threads
 
     def arguments(self):
-        return ["--data", self.data, "--report", self.report, "--batch", self.batch]
+        return ["--data", self.data, "--report", self.report, "--batch", self.batch, "--threads", self.threads]
 
     def calibration(self):
         if not os.path.exists(self.cal):
@@ -212,6 +212,7 @@ def main():
     parser.add_argument("--kappas", default="0.75,0.5,0.25")
     parser.add_argument("--tickets", type=int, default=32, help="random ones a cell")
     parser.add_argument("--windows", type=int, default=64, help="of MiniLM to calibrate; half as many to report")
+    parser.add_argument("--threads", type=int, default=0, help="of each run; 0: one per processor")
     parser.add_argument("--folder", default=os.path.join(ROOT, "build", "benchmarks", "cuts"))
     parser.add_argument("-o", "--output", default=os.path.join(ROOT, "build", "benchmarks", "cuts.md"))
     options = parser.parse_args()

@@ -18,6 +18,7 @@ def main():
     parser.add_argument("--widths", type=int, default=4, help="of an axis, in the table")
     parser.add_argument("--repeat", type=int, default=9, help="runs a program")
     parser.add_argument("--windows", type=int, default=64, help="to calibrate; half as many to report")
+    parser.add_argument("--threads", type=int, default=0, help="of each run, in the table too; 0: one per processor")
     parser.add_argument("--correct", default="ls")
     parser.add_argument("--folder", default=os.path.join(ROOT, "build", "benchmarks", "cuts"))
     options = parser.parse_args()
@@ -25,12 +26,12 @@ def main():
     case = Case("minilm", options.folder, options)
     table = os.path.join(options.folder, "minilm-latency.json")
     text, wall, _ = twist("bench", case.model, "--latency-table", table, "--dim", f"batch={case.batch},sequence={LENGTH}",
-                          "--widths", options.widths, "--repeat", options.repeat)
+                          "--widths", options.widths, "--repeat", options.repeat, "--threads", options.threads)
     print(f"{text}table of {len(json.load(open(table, encoding='utf-8'))['axes'])} axes in {wall:.0f} s\n", flush=True)
     rows = []
     for part in options.parts.split(","):
         out, wall, _ = twist("prune", case.model, "--budget", f"latency={part}", "--latency", table, "--correct",
-                             options.correct, "--min-units", 1, "--neighbours=false", *case.arguments(), "-o",
+                             options.correct, "--min-units", 1, "--neighbours=false", "--verify=false", *case.arguments(), "-o",
                              os.path.join(options.folder, "minilm-latency.onnx"))
         allowed, dense, kept = map(float, re.search(
             r"budget +(\S+) ms of (\S+) ms latency, kept (\S+) ms by the table", out).groups())

@@ -22,7 +22,7 @@ def run(*arguments):
 def check_tickets(model, data, wanted, folder):
     """`wanted`: scores per axis. Units that are nearly alike may change places."""
     ticket = os.path.join(folder, "t.json")
-    for kappa, group in ((.75, 1), (.5, 1), (.25, 1), (.5, 8)):
+    for kappa, group in ((.5, 1), (.25, 8)):
         done = run("ticket", model, "--policy", "fisher", "--data", data, "--kappa", kappa, "--group", group, "-o", ticket)
         assert done.returncode == 0, done.stderr
         axes = json.load(open(ticket))["axes"]
@@ -72,7 +72,8 @@ def check_language_model(folder):
                os.path.join(folder, "b.json"))
     assert done.returncode == 0 and "the least there is" in done.stdout, done.stderr
     small = os.path.join(folder, "small.onnx")
-    done = run("prune", model, "--policy", "fisher", "--data", data, "--correct", "none", "--neighbours=false", "-o", small)
+    done = run("prune", model, "--policy", "fisher", "--data", data, "--correct", "none", "--neighbours=false",
+               "--verify=false", "-o", small)
     assert done.returncode == 0 and "gradients of 12 windows of the cross entropy" in done.stdout, done.stderr
     print("fisher: a language model's as differences have it")
 

@@ -64,7 +64,7 @@ def check_values(path, model, data, report, ids, folder):
     return values
 
 
-def check_choice(model, path, values, learned, folder):
+def check_choice(model, data, path, values, learned, folder):
     """The budget of the uniform ticket: the least of all combinations of what the value model says."""
     session = ort.InferenceSession(learned, providers=["CPUExecutionProvider"])
     port = session.get_inputs()[0]
@@ -76,10 +76,14 @@ def check_choice(model, path, values, learned, folder):
     whole = sum(a["costs"][-1] for a in values["axes"])
     dense = int(re.search(r"budget +\d+ of (\d+)", twist(
         "ticket", model, "--budget", "parameters=.9", "-o", os.path.join(folder, "d.json")))[1])
-    out = twist("ticket", model, "--policy", "obs", "--calibration", path, "--round-to", 32, "--min-units", 1, "--budget",
-                f"parameters={dense - whole + values['allowed']}", "--value-model", learned, "-o", os.path.join(folder, "chosen.json"))
+    spent = ["--round-to", 32, "--min-units", 1, "--budget", f"parameters={dense - whole + values['allowed']}", "--value-model",
+             learned]
+    out = twist("ticket", model, "--policy", "obs", "--calibration", path, *spent, "-o", os.path.join(folder, "chosen.json"))
     got = float(re.search(r"loss (\S+), the least", out)[1])
     assert abs(got - best) < 1e-5 * max(1, abs(best)), (got, best)
+    out = twist("prune", model, "--data", data, "--batch", 4, *spent, "--correct", "none", "--verify=false",
+                "--neighbours=false", "-o", os.path.join(folder, "chosen.onnx"))
+    assert abs(float(re.search(r"loss (\S+), the least", out)[1]) - best) < 1e-5 * max(1, abs(best)), out
     print("value model: the best of all combinations")
 
 
@@ -101,7 +105,7 @@ def main(folder):
         out = twist("dfl", "widths", path, "--judge", path, "--method", method, "--epochs", 400, "-o", learned)
         regret, even = map(float, re.search(r"judged +(\S+) +(\S+)", out).groups())
         assert 0 <= regret < even / 2, out
-    check_choice(model, cal, values, learned, folder)
+    check_choice(model, data, cal, values, learned, folder)
     budget = ["--budget", "parameters=.8", "-o", os.path.join(folder, "x.json")]
     refused("--value-model needs --budget: it predicts what widths lose", "ticket", model, *obs, "--value-model", learned, "-o", "x.json")
     refused("under the policy obs, not flap", "ticket", model, "--policy", "flap", "--calibration", cal, "--value-model",
