@@ -7,6 +7,8 @@
 
 #include "twist/Pipeline/Compile.h"
 
+#include "twist/Prune/Feed.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -77,59 +79,18 @@ static LogicalResult checkInputs(const twist_program *program,
   return success();
 }
 
-/// Outputs with memory for these inputs.
-static FailureOr<std::vector<HostTensor>>
-makeOutputs(const twist_program *program, ArrayRef<HostTensor> inputs,
-            Location loc) {
-  std::vector<HostTensor> outputs(twist_program_output_count(program));
-  SmallVector<const int64_t *> inputDims;
-  SmallVector<int64_t *> outputDims;
-  for (const HostTensor &input : inputs)
-    inputDims.push_back(input.dims.data());
-  for (auto [index, output] : llvm::enumerate(outputs)) {
-    const twist_tensor_info *info = twist_program_output(program, index);
-    output.type = static_cast<twist_type>(info->type);
-    output.dims.resize(info->rank);
-    outputDims.push_back(output.dims.data());
-  }
-  twist_error error;
-  if (twist_program_output_dims(program, inputDims.data(), outputDims.data(),
-                                &error))
-    return emitError(loc) << error.message;
-  for (HostTensor &output : outputs) {
-    size_t bytes = twist_type_size(output.type);
-    for (int64_t size : output.dims)
-      bytes *= size;
-    output.data.resize(bytes);
-  }
-  return outputs;
-}
-
-static twist_buffer bufferOf(const HostTensor &tensor) {
-  return {const_cast<char *>(tensor.data.data()), tensor.data.size(),
-          tensor.dims.data()};
-}
-
 FailureOr<std::vector<HostTensor>>
 CompiledProgram::run(ArrayRef<HostTensor> inputs, Location loc,
                      int threads) const {
   if (failed(checkInputs(program, inputs, loc)))
     return failure();
-  FailureOr<std::vector<HostTensor>> outputs =
-      makeOutputs(program, inputs, loc);
-  if (failed(outputs))
-    return failure();
-  twist_error error;
-  twist_session *created;
-  if (twist_session_create(program, threads, &created, &error))
-    return emitError(loc) << error.message;
-  std::unique_ptr<twist_session, decltype(&twist_session_close)> session(
-      created, twist_session_close);
-  auto in = llvm::map_to_vector(inputs, bufferOf);
-  auto out = llvm::map_to_vector(*outputs, bufferOf);
-  if (twist_session_run(session.get(), in.data(), out.data(), &error))
-    return emitError(loc) << error.message;
-  return outputs;
+  llvm::Expected<prune::Runner> runner =
+      prune::Runner::create(program, threads);
+  if (!runner)
+    return emitError(loc) << toString(runner.takeError());
+  if (auto outputs = runner->run(inputs); !outputs)
+    return emitError(loc) << toString(outputs.takeError());
+  return runner->takeOutputs();
 }
 
 FailureOr<std::vector<std::vector<double>>>

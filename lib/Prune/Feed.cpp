@@ -24,13 +24,6 @@ using namespace llvm;
 using namespace twist;
 using namespace twist::prune;
 
-int64_t Array::size() const {
-  int64_t count = 1;
-  for (int64_t dim : dims)
-    count *= dim;
-  return count;
-}
-
 bool twist::prune::isFloat(twist_type type) {
   return type >= TWIST_F64 && type <= TWIST_BF16;
 }

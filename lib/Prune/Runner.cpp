@@ -50,12 +50,8 @@ Expected<ArrayRef<Array>> Runner::run(ArrayRef<Array> inputs) {
     return createStringError(error.message);
   for (Array &output : outputs)
     output.data.resize(output.size() * twist_type_size(output.type));
-  auto buffer = [](const Array &array) {
-    return twist_buffer{const_cast<char *>(array.data.data()),
-                        array.data.size(), array.dims.data()};
-  };
-  auto in = llvm::map_to_vector(inputs, buffer);
-  auto out = llvm::map_to_vector(outputs, buffer);
+  auto in = llvm::map_to_vector(inputs, std::mem_fn(&Array::buffer));
+  auto out = llvm::map_to_vector(outputs, std::mem_fn(&Array::buffer));
   if (twist_session_run(session.get(), in.data(), out.data(), &error))
     return createStringError(error.message);
   return ArrayRef<Array>(outputs);

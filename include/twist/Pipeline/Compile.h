@@ -8,7 +8,7 @@
 #ifndef TWIST_PIPELINE_COMPILE_H
 #define TWIST_PIPELINE_COMPILE_H
 
-#include "twist/Runtime/twist.h"
+#include "twist/Support/HostTensor.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/Support/JSON.h"
@@ -74,13 +74,6 @@ mlir::LogicalResult checkCompilable(mlir::ModuleOp module);
 /// Typed onnx ops of @main to linalg, as compilation does first; obstacles are
 /// reported each at its node.
 mlir::LogicalResult lowerToLinalg(mlir::ModuleOp module);
-
-/// A tensor in the host's memory, row-major.
-struct HostTensor {
-  twist_type type = TWIST_F32;
-  llvm::SmallVector<int64_t> dims;
-  std::vector<char> data; ///< twist_type_size(type) bytes per element
-};
 
 /// A program compiled into a temporary folder and loaded: gone with this
 /// object.

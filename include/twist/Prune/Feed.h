@@ -8,7 +8,7 @@
 #ifndef TWIST_PRUNE_FEED_H
 #define TWIST_PRUNE_FEED_H
 
-#include "twist/Runtime/twist.h"
+#include "twist/Support/HostTensor.h"
 #include "twist/Text/TokenFile.h"
 
 #include "llvm/ADT/SmallVector.h"
@@ -19,14 +19,7 @@
 
 namespace twist::prune {
 
-/// A tensor in memory, row-major.
-struct Array {
-  twist_type type = TWIST_F32;
-  llvm::SmallVector<int64_t> dims;
-  std::vector<char> data;
-
-  int64_t size() const;
-};
+using Array = HostTensor;
 
 /// Whether elements are floating-point numbers.
 bool isFloat(twist_type type);
@@ -134,6 +127,8 @@ public:
                                        int threads);
   /// Inputs in the program's order.
   llvm::Expected<llvm::ArrayRef<Array>> run(llvm::ArrayRef<Array> inputs);
+  /// What the last run has made, for good.
+  std::vector<Array> takeOutputs() { return std::move(outputs); }
   const twist_program *program() const { return program_; }
   int threads() const { return twist_session_threads(session.get()); }
   /// Calls fn(i) for i in [0, n) on the runner's threads.
