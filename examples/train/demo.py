@@ -119,6 +119,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--folder", default=os.path.join(ROOT, "build", "demo-train"))
     options = parser.parse_args()
+    if options.rounds < 6:
+        sys.exit("error: --rounds is 6 at least: kappa falls twice")
     folder = options.folder
     os.makedirs(folder, exist_ok=True)
     started = time.perf_counter()
@@ -129,8 +131,10 @@ def main():
         sys.exit("error: a text of 200,000 letters at least is needed")
     tokenizer = prepare(text, folder)
 
-    say(f"TwIST: 4 workers hold half of the heads and FFN groups of {MODEL} each, dealt anew every 15 steps")
-    ours = train(folder, "twist", options.rounds, "--kappa", 0.5, "--tickets", 8, "--dropout", 0)
+    say(f"TwIST: 4 workers hold all, then three quarters, then half of the heads and FFN groups of {MODEL} each, dealt anew "
+        "every 15 steps")
+    ours = train(folder, "twist", options.rounds, "--anneal", f"0:1,{options.rounds * 35 // 100}:0.75,{options.rounds * 55 // 100}:0.5",
+                 "--tickets", 8)
     say("the whole model in every worker, the same tokens")
     dense = train(folder, "dense", options.rounds, "--mode", "dense", "--tickets", 0)
 
