@@ -15,6 +15,7 @@
 
 #include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
+#include "llvm/ADT/Sequence.h"
 
 namespace twist::cpu {
 #define GEN_PASS_DEF_CPUPLANARENA
@@ -146,6 +147,45 @@ static SmallVector<Slot> assignSlots(ArrayRef<Buffer> buffers,
   return slots;
 }
 
+/// Where buffers of known sizes lie, and the bytes of all at the end: the
+/// largest first, each at the lowest place that is free while it lives. Nothing
+/// where a size is not known.
+static std::optional<SmallVector<int64_t>>
+placeKnown(ArrayRef<Buffer> buffers) {
+  if (llvm::any_of(buffers, [](const Buffer &buffer) {
+        return !buffer.bytes.symbols.empty();
+      }))
+    return std::nullopt;
+  auto order = llvm::to_vector(llvm::seq<unsigned>(0, buffers.size()));
+  llvm::stable_sort(order, [&](unsigned a, unsigned b) {
+    return buffers[a].bytes.coefficient > buffers[b].bytes.coefficient;
+  });
+  auto bytesOf = [&](unsigned i) {
+    return int64_t(
+        llvm::alignTo(buffers[i].bytes.coefficient, cpu::program::alignment));
+  };
+  SmallVector<int64_t> places(buffers.size() + 1, 0);
+  SmallVector<unsigned> placed; // by place
+  for (unsigned i : order) {
+    int64_t place = 0;
+    for (unsigned other : placed) {
+      bool together = buffers[other].begin <= buffers[i].end &&
+                      buffers[i].begin <= buffers[other].end;
+      if (!together)
+        continue;
+      if (places[other] >= place + bytesOf(i))
+        break;
+      place = std::max(place, places[other] + bytesOf(other));
+    }
+    places[i] = place;
+    places.back() = std::max(places.back(), place + bytesOf(i));
+    auto *at = llvm::partition_point(
+        placed, [&](unsigned other) { return places[other] <= place; });
+    placed.insert(at, i);
+  }
+  return places;
+}
+
 /// The slots' offsets, and their sum at the end.
 static SmallVector<Value> computeOffsets(OpBuilder &b, Location loc,
                                          SizeBuilder &sizes,
@@ -207,6 +247,10 @@ static LogicalResult makeArenaFunction(func::FuncOp main,
   SizeBuilder sizes(b, mapping);
   if (failed(measure(sizes, buffers)))
     return failure();
+  if (auto places = placeKnown(buffers)) {
+    func::ReturnOp::create(b, loc, sizes.constant(loc, places->back()));
+    return success();
+  }
   SmallVector<unsigned> chosen;
   SmallVector<Slot> slots = assignSlots(buffers, chosen);
   func::ReturnOp::create(b, loc, computeOffsets(b, loc, sizes, slots).back());
@@ -227,7 +271,15 @@ static LogicalResult placeBuffers(func::FuncOp main,
   SmallVector<unsigned> chosen;
   SmallVector<Slot> slots = assignSlots(buffers, chosen);
   numSlots = slots.size();
-  SmallVector<Value> offsets = computeOffsets(b, main.getLoc(), sizes, slots);
+  SmallVector<Value> offsets;
+  if (auto places = placeKnown(buffers)) {
+    for (auto [i, slot] : llvm::enumerate(chosen))
+      slot = i;
+    for (int64_t place : *places)
+      offsets.push_back(sizes.constant(main.getLoc(), place));
+  } else {
+    offsets = computeOffsets(b, main.getLoc(), sizes, slots);
+  }
   Value arena = main.getArgument(1);
   for (auto [buffer, slot] : llvm::zip_equal(buffers, chosen)) {
     memref::AllocOp alloc = buffer.alloc;
