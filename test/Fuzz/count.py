@@ -22,9 +22,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RECORD = os.path.join(HERE, "record.json")
 COUNTS = ["mutations", "read", "exported", "normalised", "lowered", "with axes", "sliced", "crashes"]
-# What crosses into LLVM's libraries, which are not instrumented, is not ours to check.
-SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0:detect_container_overflow=0:allocator_may_return_null=1",
-              "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+# What crosses into LLVM's libraries, which are not instrumented, is not ours to check: containers' annotations, pools.
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0:detect_container_overflow=0:allow_user_poisoning=0:"
+                              "allocator_may_return_null=1:abort_on_error=1",
+              "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:abort_on_error=1"}
 
 
 def rows(path=RECORD):

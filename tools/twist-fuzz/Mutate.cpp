@@ -44,7 +44,7 @@ static int64_t drawNumber(Random &random, int64_t old) {
   case 0:
     return old ^ int64_t(1) << random.below(64);
   case 1:
-    return old + int64_t(random.below(5)) - 2;
+    return int64_t(uint64_t(old) + random.below(5) - 2); // wraps
   case 2:
     return int64_t(random.below(12)) - 3;
   default:
