@@ -59,19 +59,15 @@ struct ChoiceContext {
   mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> sized() const;
 };
 
-/// Runs the model's training step on the data: the scores of the policy fisher
-/// (train::GateFisher). Prints its memory, progress, and errors.
-mlir::FailureOr<std::shared_ptr<const llvm::StringMap<std::vector<double>>>>
-fisherScores(const ChoiceContext &context, const PolicyOptions &policy,
-             const prune::FeedOptions &data, llvm::StringRef output,
-             int threads);
-
-/// The losses of widths that a model of `twist dfl widths` predicts.
-/// `calibration` is finished. Errors: a policy that is not obs.
-mlir::FailureOr<WidthLosses>
-valueModelLosses(llvm::StringRef path, TicketPolicy policy,
-                 std::shared_ptr<const prune::Calibration> calibration,
-                 const ChoiceContext &context);
+/// Fills the context's scores and losses: of the calibration, which is finished
+/// where the policy needs one; for the policy fisher of the model's training
+/// step on the data (train::GateFisher); of the value model, if there is one.
+/// Prints memory, progress, and errors.
+mlir::LogicalResult
+fillScores(ChoiceContext &context, const Choice &choice,
+           const PolicyArguments &policy,
+           std::shared_ptr<const prune::Calibration> calibration,
+           const DataArguments &data, llvm::StringRef output);
 
 /// A finished calibration of this very model; null where the policy needs none.
 mlir::FailureOr<std::shared_ptr<const prune::Calibration>>

@@ -294,26 +294,9 @@ int twist::tools::pruneMain(int argc, char **argv) {
   auto calibration = calibrateFor(choice->options.policy, *staged);
   if (!calibration)
     return fail(calibration.takeError());
-  DataScores source{*calibration, {}};
-  if (needsGradients(choice->options.policy)) {
-    auto fisher = fisherScores(context, choice->options, data.options(),
-                               quality.output, data.threads);
-    if (failed(fisher))
-      return 1;
-    source.fisher = *fisher;
-  }
-  auto scores = unitScores(**module, choice->options.policy, context.state,
-                           source, context.loc);
-  if (failed(scores))
+  if (failed(fillScores(context, *choice, policy, *calibration, data,
+                        quality.output)))
     return 1;
-  context.scores = std::move(*scores);
-  if (!policy.valueModel.empty()) {
-    auto losses = valueModelLosses(policy.valueModel, choice->options.policy,
-                                   *calibration, context);
-    if (failed(losses))
-      return 1;
-    context.losses = std::move(*losses);
-  }
   prune::FeedOptions report = quality.options(data);
   report.context = staged->feed.context();
   Pruner pruner(context, *staged, *kind, report);

@@ -58,11 +58,10 @@ twist::tools::calibrationFor(ModuleOp module, TicketPolicy policy,
   return Shared(std::make_shared<prune::Calibration>(std::move(*read)));
 }
 
-FailureOr<std::shared_ptr<const llvm::StringMap<std::vector<double>>>>
-twist::tools::fisherScores(const ChoiceContext &context,
-                           const PolicyOptions &policy,
-                           const prune::FeedOptions &data, StringRef output,
-                           int threads) {
+/// The scores of the policy fisher.
+static FailureOr<std::shared_ptr<const llvm::StringMap<std::vector<double>>>>
+fisherScores(const ChoiceContext &context, const PolicyOptions &policy,
+             const DataArguments &data, StringRef output) {
   auto wrong = [&](llvm::Error error) {
     return emitError(context.loc) << toString(std::move(error));
   };
@@ -73,9 +72,10 @@ twist::tools::fisherScores(const ChoiceContext &context,
   auto compiler = makeStepCompiler(context.path, options);
   if (!compiler)
     return wrong(compiler.takeError());
-  prune::FeedOptions feed = data;
+  prune::FeedOptions feed = data.options();
   feed.tables = proof::lookupTables(context.module);
-  auto fisher = train::GateFisher::create(**compiler, feed, output, threads);
+  auto fisher =
+      train::GateFisher::create(**compiler, feed, output, data.threads);
   if (!fisher)
     return wrong(fisher.takeError());
   llvm::outs() << llvm::format(
@@ -130,10 +130,11 @@ predictLosses(PredictorSource &source,
   return byRow;
 }
 
-FailureOr<WidthLosses> twist::tools::valueModelLosses(
-    StringRef path, TicketPolicy policy,
-    std::shared_ptr<const prune::Calibration> calibration,
-    const ChoiceContext &context) {
+/// The losses of widths that a model of `twist dfl widths` predicts.
+static FailureOr<WidthLosses>
+valueModelLosses(StringRef path, TicketPolicy policy,
+                 std::shared_ptr<const prune::Calibration> calibration,
+                 const ChoiceContext &context) {
   if (policy != TicketPolicy::Obs)
     return emitError(context.loc)
            << "--value-model predicts what widths lose under the policy obs, "
@@ -149,4 +150,32 @@ FailureOr<WidthLosses> twist::tools::valueModelLosses(
           return failure();
         return predictLosses(*source, *features, loc);
       });
+}
+
+LogicalResult
+twist::tools::fillScores(ChoiceContext &context, const Choice &choice,
+                         const PolicyArguments &policy,
+                         std::shared_ptr<const prune::Calibration> calibration,
+                         const DataArguments &data, StringRef output) {
+  DataScores source{calibration, {}};
+  TicketPolicy chosen = choice.options.policy;
+  if (needsGradients(chosen)) {
+    auto fisher = fisherScores(context, choice.options, data, output);
+    if (failed(fisher))
+      return failure();
+    source.fisher = *fisher;
+  }
+  auto scores =
+      unitScores(context.module, chosen, context.state, source, context.loc);
+  if (failed(scores))
+    return failure();
+  context.scores = std::move(*scores);
+  if (policy.valueModel.empty())
+    return success();
+  auto losses =
+      valueModelLosses(policy.valueModel, chosen, calibration, context);
+  if (failed(losses))
+    return failure();
+  context.losses = std::move(*losses);
+  return success();
 }

@@ -191,26 +191,9 @@ int twist::tools::ticketMain(int argc, char **argv) {
       calibrationFor(**module, choice->options.policy, calibrated, context.loc);
   if (failed(calibration))
     return 1;
-  DataScores source{*calibration, {}};
-  if (isFisher) {
-    auto fisher = fisherScores(context, choice->options, data.options(),
-                               quality.output, data.threads);
-    if (failed(fisher))
-      return 1;
-    source.fisher = *fisher;
-  }
-  auto scores = unitScores(**module, choice->options.policy, context.state,
-                           source, context.loc);
-  if (failed(scores))
+  if (failed(fillScores(context, *choice, policy, *calibration, data,
+                        quality.output)))
     return 1;
-  context.scores = std::move(*scores);
-  if (!policy.valueModel.empty()) {
-    auto losses = valueModelLosses(policy.valueModel, choice->options.policy,
-                                   *calibration, context);
-    if (failed(losses))
-      return 1;
-    context.losses = std::move(*losses);
-  }
   if (count == 0) {
     std::vector<PolicyRow> rows;
     FailureOr<Ticket> ticket = choose(context, *choice, rows);
