@@ -252,6 +252,8 @@ def found():
            commands=compile_)
     expect("axes_twice", one("ReduceSum", [[2, 3]], [2, 1], version=11, axes=[1, -1]), "culprit",
            "axis -1 is given twice", commands=compile_)
+    expect("infinite_integer", one("IsInf", [[3]], [3], [T.INT32], version=20, result=T.BOOL))
+    expect("nan_integer", one("IsNaN", [[3]], [3], [T.INT32], version=20, result=T.BOOL))
     expect("equation", one("Einsum", [[3, 4]], [4, 3], equation="ij-->ji>ji"), "culprit", "'ij-->ji>ji' is no equation")
     two = nh.from_array(np.int64([0, 0]), "two")
     expect("parts_of_nothing", model(

@@ -85,6 +85,8 @@ static Value isInfBody(Scalars &s) {
   auto op = s.get<onnx::IsInfOp>();
   double inf = std::numeric_limits<double>::infinity();
   Value result = arith::ConstantOp::create(s.b, s.b.getBoolAttr(false));
+  if (!s.isFloat(s.x[0]))
+    return result;
   if (op.getDetectPositive())
     result = arith::OrIOp::create(s.b, result,
                                   s.compare(Order::EQ, s.x[0], s.number(inf)));

@@ -18,11 +18,16 @@ public:
   ScalarMath(ImplicitLocOpBuilder &b, bool isUnsigned)
       : b(b), isUnsigned(isUnsigned) {}
 
+  /// Of an integer type the number next to `value`; 0 for NaN.
   Value constant(Value like, double value) {
     if (auto type = dyn_cast<FloatType>(like.getType()))
       return arith::ConstantOp::create(b, b.getFloatAttr(type, value));
+    llvm::APSInt nearest(64, /*isUnsigned=*/false);
+    bool isExact;
+    llvm::APFloat(value).convertToInteger(nearest, llvm::APFloat::rmTowardZero,
+                                          &isExact);
     return arith::ConstantOp::create(
-        b, b.getIntegerAttr(like.getType(), static_cast<int64_t>(value)));
+        b, b.getIntegerAttr(like.getType(), nearest.getSExtValue()));
   }
 
   Value add(Value x, Value y) {
@@ -54,6 +59,8 @@ public:
   /// Comparisons with NaN are false (NE: true).
   Value compare(Order order, Value x, Value y);
   Value isNaN(Value x) {
+    if (!isFloat(x))
+      return arith::ConstantOp::create(b, b.getBoolAttr(false));
     return arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
   }
   /// A stored bool (i8) as i1.
