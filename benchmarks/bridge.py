@@ -3,8 +3,8 @@
 `twist widths` measures what each width of each axis loses around uniform tickets of some kappas, `twist dfl widths` learns
 from them (mean squared error, or SPO+), and at other kappas, with what the uniform ticket costs as the budget, tickets are
 made with: uniform widths; widths by flap's or obs' scores; by the two models; and random units with widths as even as the
-budget allows, the best of many. Units are obs' (but flap's and random ones), all are corrected by ls and judged on other
-data. stories260K: parameters; MiniLM: latency by the table of `twist bench`. Finished files are not made again.
+budget allows, the best of many. Units are obs' (but flap's and random ones), all are corrected by ls and judged on
+the windows that widths were measured on, which are not those of calibration. stories260K: parameters; MiniLM: latency by the table of `twist bench`. Finished files are not made again.
     benchmarks/bridge [--models stories,minilm] [--tickets 200] [--folder build/benchmarks/bridge]
 """
 import argparse
