@@ -63,8 +63,10 @@ def windows(folder):
     """All windows of the held-out text, as `twist eval` and `twist train --valid` take them; the last label may be missing."""
     ids = np.fromfile(os.path.join(folder, "valid.bin"), "<u2", offset=64).astype(np.int64)
     count = len(ids) // CONTEXT
-    labels = np.append(ids[1:count * CONTEXT + 1], [-1] * (len(ids) == count * CONTEXT)).reshape(count, CONTEXT)
-    return ids[:count * CONTEXT].reshape(count, CONTEXT), labels
+    labels = np.full(count * CONTEXT, -1)
+    told = ids[1:count * CONTEXT + 1]
+    labels[:len(told)] = told
+    return ids[:count * CONTEXT].reshape(count, CONTEXT), labels.reshape(count, CONTEXT)
 
 
 def judge(path, data):

@@ -14,7 +14,7 @@ typedef double Vector __attribute__((vector_size(64), aligned(8)));
 } // namespace
 
 /// Four rows by two vectors of the tile stay in registers.
-__attribute__((target_clones("avx512f", "avx2,fma", "default"))) void
+__attribute__((target_clones("avx512f", "fma", "default"))) void
 twist::prune::addProducts(const double *left, const double *right, int64_t rows,
                           double *tile) {
   for (int64_t i = 0; i < kPanel; i += 4)

@@ -46,7 +46,7 @@ LogicalResult GateOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   if (!axis)
     return emitOpError("names no axis: ") << getAxisAttr();
   for (auto place : getPlaces().getAsRange<PlaceAttr>())
-    if (place.getUnits() != axis.getUnits())
+    if (uint64_t(place.getUnits()) != axis.getUnits())
       return emitOpError("has a place of ")
              << place.getUnits() << " units, axis " << getAxisAttr() << " has "
              << axis.getUnits();

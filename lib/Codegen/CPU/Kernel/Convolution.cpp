@@ -236,7 +236,7 @@ void GemmFormer::planSizes() {
 void GemmFormer::insertResidue(Value &into, Value from,
                                ArrayRef<OpFoldResult> before,
                                ArrayRef<int64_t> residue) {
-  unsigned lead = conv.lead(), phases = 0;
+  unsigned lead = conv.lead();
   SmallVector<OpFoldResult> source(lead, b.getIndexAttr(0)), at = source;
   SmallVector<OpFoldResult> sizes = sizesOf(from),
                             steps(lead, b.getIndexAttr(1));
@@ -245,7 +245,6 @@ void GemmFormer::insertResidue(Value &into, Value from,
     if (slide.stride > 1) {
       at.push_back(b.getIndexAttr(residue[i]));
       counts.push_back(b.getIndexAttr(1));
-      ++phases;
     }
   for (auto [i, slide] : llvm::enumerate(conv.slides)) {
     Value stride = e.index(slide.stride), padding = value(before[lead + i]);
