@@ -8,12 +8,13 @@
 #include "Records.h"
 
 #include "twist/DFL/Sweep.h"
+#include "twist/Support/JSONFile.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
 using namespace llvm;
+using namespace twist;
 using namespace twist::dfl;
 
 namespace twist::dfl { // where llvm::json looks for them
@@ -92,10 +93,7 @@ static void addOnce(std::vector<std::string> &names, const std::string &name) {
 static Expected<double> readFocus(StringRef run) {
   SmallString<256> path(run);
   sys::path::append(path, "sweep.json");
-  auto buffer = MemoryBuffer::getFile(path);
-  if (!buffer)
-    return createStringError(path.str() + ": " + buffer.getError().message());
-  auto value = json::parse((*buffer)->getBuffer());
+  auto value = readJSON(path);
   if (!value)
     return value.takeError();
   if (const json::Object *object = value->getAsObject()) {

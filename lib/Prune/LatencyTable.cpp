@@ -7,12 +7,12 @@
 
 #include "twist/Prune/LatencyTable.h"
 
+#include "twist/Support/JSONFile.h"
 #include "twist/Support/OutputFile.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -20,6 +20,7 @@
 #include <thread>
 
 using namespace llvm;
+using namespace twist;
 using namespace twist::prune;
 
 std::string twist::prune::machineName() {
@@ -63,12 +64,9 @@ Expected<LatencyTable> LatencyTable::read(StringRef path) {
   auto wrong = [&](const Twine &what) {
     return createStringError(path + ": " + what);
   };
-  auto file = MemoryBuffer::getFile(path, /*IsText=*/true);
-  if (!file)
-    return wrong("cannot be read: " + file.getError().message());
-  Expected<json::Value> parsed = json::parse((*file)->getBuffer());
+  Expected<json::Value> parsed = readJSON(path);
   if (!parsed)
-    return wrong(toString(parsed.takeError()));
+    return parsed.takeError();
   LatencyTable table;
   json::Path::Root root;
   json::ObjectMapper map(*parsed, root);

@@ -7,12 +7,11 @@
 
 #include "twist/Prune/WidthValues.h"
 
+#include "twist/Support/JSONFile.h"
 #include "twist/Support/OutputFile.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/JSON.h"
-#include "llvm/Support/MemoryBuffer.h"
 
 #include <cmath>
 
@@ -50,12 +49,9 @@ Expected<WidthValues> WidthValues::read(StringRef path) {
   auto wrong = [&](const Twine &what) {
     return createStringError(path + ": " + what);
   };
-  auto file = MemoryBuffer::getFile(path, /*IsText=*/true);
-  if (!file)
-    return wrong("cannot be read: " + file.getError().message());
-  Expected<json::Value> parsed = json::parse((*file)->getBuffer());
+  Expected<json::Value> parsed = readJSON(path);
   if (!parsed)
-    return wrong(toString(parsed.takeError()));
+    return parsed.takeError();
   WidthValues values;
   json::Path::Root root;
   json::ObjectMapper map(*parsed, root);

@@ -10,11 +10,11 @@
 
 #include "twist/Pipeline/DenseModel.h"
 #include "twist/Pipeline/Step.h"
+#include "twist/Support/JSONFile.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -139,12 +139,9 @@ PredictorSource::make(int64_t features, int64_t outputs) {
 }
 
 Expected<dfl::Task> twist::tools::readTask(StringRef path) {
-  auto buffer = MemoryBuffer::getFile(path);
-  if (!buffer)
-    return createStringError(path + ": " + buffer.getError().message());
-  auto value = json::parse((*buffer)->getBuffer());
+  auto value = readJSON(path);
   if (!value)
-    return createStringError(path + ": " + toString(value.takeError()));
+    return value.takeError();
   auto task = dfl::makeTask(*value, "task", sys::path::parent_path(path));
   if (!task)
     return createStringError(path + ": " + toString(task.takeError()));

@@ -190,6 +190,22 @@ static void printBudget(const Budget &budget, const BudgetReport &report) {
                                  report.bound);
 }
 
+FailureOr<OwningOpRef<ModuleOp>>
+twist::tools::loadForChoice(StringRef path, const StateOption &state,
+                            MLIRContext *context) {
+  LoadOptions load;
+  load.hashes = true;
+  load.state.assign(state.begin(), state.end());
+  return loadModelWithAxes(path, context, load);
+}
+
+ChoiceContext::ChoiceContext(ModuleOp module, StringRef path,
+                             const StateOption &state,
+                             const PolicyArguments &policy)
+    : module(module), path(path), state(state.begin(), state.end()),
+      dims(policy.dims.begin(), policy.dims.end()),
+      loc(FileLineColLoc::get(module.getContext(), path, 0, 0)) {}
+
 FailureOr<OwningOpRef<ModuleOp>> ChoiceContext::sized() const {
   if (dims.empty())
     return OwningOpRef<ModuleOp>(ModuleOp(module).clone());

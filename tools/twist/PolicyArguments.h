@@ -46,8 +46,16 @@ struct PolicyArguments {
   DimOption dims;
 };
 
+/// A model with axes and hashes; prints what is wrong.
+mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
+loadForChoice(llvm::StringRef path, const StateOption &state,
+              mlir::MLIRContext *context);
+
 /// A model with axes, and what tickets for it are made with.
 struct ChoiceContext {
+  ChoiceContext(mlir::ModuleOp module, llvm::StringRef path,
+                const StateOption &state, const PolicyArguments &policy);
+
   mlir::ModuleOp module;
   std::string path;
   std::vector<std::string> state, dims;

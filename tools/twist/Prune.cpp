@@ -272,18 +272,10 @@ int twist::tools::pruneMain(int argc, char **argv) {
     return 1;
 
   ToolContext mlirContext;
-  LoadOptions load;
-  load.hashes = true;
-  load.state.assign(state.begin(), state.end());
-  auto module = loadModelWithAxes(model, &mlirContext, load);
+  auto module = loadForChoice(model, state, &mlirContext);
   if (failed(module))
     return 1;
-  ChoiceContext context{**module,
-                        model,
-                        {state.begin(), state.end()},
-                        {policy.dims.begin(), policy.dims.end()},
-                        {},
-                        FileLineColLoc::get(&mlirContext, model, 0, 0)};
+  ChoiceContext context(**module, model, state, policy);
   auto known = axesFor(**module, choice->options);
   if (failed(known) || failed(planRows(*known, choice->options, context.loc)) ||
       failed(checkTable(context, *choice)))

@@ -10,7 +10,6 @@
 #include "Measure.h"
 #include "PolicyArguments.h"
 
-#include "twist/Pipeline/Model.h"
 #include "twist/Pipeline/Stages.h"
 
 #include "llvm/Support/Format.h"
@@ -173,20 +172,12 @@ int twist::tools::ticketMain(int argc, char **argv) {
         "same"));
 
   ToolContext mlirContext;
-  LoadOptions load;
-  load.hashes = true;
-  load.state.assign(state.begin(), state.end());
-  auto module = loadModelWithAxes(model, &mlirContext, load);
+  auto module = loadForChoice(model, state, &mlirContext);
   if (failed(module))
     return 1;
   if (isSparse)
     return measureSparse(**module, data, quality, density);
-  ChoiceContext context{**module,
-                        model,
-                        {state.begin(), state.end()},
-                        {policy.dims.begin(), policy.dims.end()},
-                        {},
-                        FileLineColLoc::get(&mlirContext, model, 0, 0)};
+  ChoiceContext context(**module, model, state, policy);
   auto calibration =
       calibrationFor(**module, choice->options.policy, calibrated, context.loc);
   if (failed(calibration))

@@ -8,7 +8,6 @@
 #include "Commands.h"
 #include "PolicyArguments.h"
 
-#include "twist/Pipeline/Model.h"
 #include "twist/Pipeline/Widths.h"
 
 #include "llvm/Support/Format.h"
@@ -65,18 +64,10 @@ int twist::tools::widthsMain(int argc, char **argv) {
     return fail(llvm::createStringError("--widths is at least 1"));
 
   ToolContext mlirContext;
-  LoadOptions load;
-  load.hashes = true;
-  load.state.assign(state.begin(), state.end());
-  auto module = loadModelWithAxes(model, &mlirContext, load);
+  auto module = loadForChoice(model, state, &mlirContext);
   if (failed(module))
     return 1;
-  ChoiceContext context{**module,
-                        model,
-                        {state.begin(), state.end()},
-                        {policy.dims.begin(), policy.dims.end()},
-                        {},
-                        FileLineColLoc::get(&mlirContext, model, 0, 0)};
+  ChoiceContext context(**module, model, state, policy);
   auto calibration =
       calibrationFor(**module, TicketPolicy::Obs, calibrated, context.loc);
   if (failed(calibration))
