@@ -8,15 +8,11 @@
 #include "GateSites.h"
 
 #include "twist/Dialect/ONNX/ONNX.h"
+#include "twist/Ticket/Kinds.h"
 
 using namespace mlir;
 using namespace twist;
 using namespace twist::axes;
-
-static bool isCutByDefault(StringRef kind) {
-  return kind == "head" || kind == "kv_group" || kind == "ffn" ||
-         kind == "channel";
-}
 
 Value twist::stripGates(Value value) {
   while (auto gate = value.getDefiningOp<GateOp>())

@@ -8,6 +8,7 @@
 #include "twist/Ticket/Policy.h"
 
 #include "twist/Support/Philox.h"
+#include "twist/Ticket/Kinds.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/STLExtras.h"
@@ -52,14 +53,9 @@ bool twist::needsGradients(TicketPolicy policy) {
   return policy == TicketPolicy::Fisher;
 }
 
-/// Kinds whose units are single features, cut in groups and rounded.
-static bool isFine(StringRef kind) {
-  return kind == "ffn" || kind == "channel";
-}
-
 static bool isWanted(const AxisInfo &axis, const PolicyOptions &options) {
   if (options.kinds.empty())
-    return isFine(axis.kind) || axis.kind == "head" || axis.kind == "kv_group";
+    return isCutByDefault(axis.kind);
   return llvm::is_contained(options.kinds, axis.kind);
 }
 
@@ -71,7 +67,7 @@ static int64_t leastGroups(const PolicyRow &row, const PolicyOptions &options) {
 
 /// `roundTo` in groups; 1: any number will do.
 static int64_t stepOf(const PolicyRow &row, const PolicyOptions &options) {
-  return isFine(row.axis.kind)
+  return hasFineUnits(row.axis.kind)
              ? std::lcm(row.group, options.roundTo) / row.group
              : 1;
 }
@@ -174,7 +170,7 @@ FailureOr<std::vector<PolicyRow>> twist::planRows(ArrayRef<AxisInfo> axes,
     if (!isWanted(axis, options))
       continue;
     PolicyRow row{axis};
-    if (isFine(axis.kind))
+    if (hasFineUnits(axis.kind))
       row.group = options.group;
     if (axis.units % row.group != 0)
       return emitError(loc)

@@ -8,6 +8,7 @@
 #include "TrainerImpl.h"
 #include "StepInputs.h"
 
+#include "twist/Ticket/Kinds.h"
 #include "twist/Train/Teacher.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -129,18 +130,13 @@ Error Trainer::Impl::checkTargets(const CompiledStep &step) const {
 // Axes
 //===----------------------------------------------------------------------===//
 
-/// Kinds whose units are single features, dealt in groups.
-static bool isFine(StringRef kind) {
-  return kind == "ffn" || kind == "channel";
-}
-
 Error Trainer::Impl::deal() {
   bool cuts = options.mode == Mode::Twist || options.mode == Mode::Subnet;
   bool free = false;
   std::vector<DealtAxis> axes;
   for (auto [index, axis] : llvm::enumerate(layout().axes)) {
     DealtAxis dealtAxis{axis.name, axis.kind, axis.index, axis.units,
-                        isFine(axis.kind) ? options.group : 1};
+                        hasFineUnits(axis.kind) ? options.group : 1};
     bool pinned = axis.layersBefore < options.pinFirst ||
                   axis.layersAfter < options.pinLast;
     free |= !pinned;

@@ -152,6 +152,9 @@ def gains(folder):
     message = twist("train", os.path.join(folder, "start", "model.onnx"), *sizes, "--freeze", "*wpe*", "--gain", "s*",
                     "--calibration", ticket, "-o", run + "2", fails=True)
     assert "t.json" in message, message
+    twist("calibrate", model, *data, "--samples", 64, "--axes", "head", "-o", cal + "2")
+    message = twist("train", model, *sizes, "--gain", "s*", "--calibration", cal + "2", "-o", run + "2", fails=True)
+    assert "cal2: tells nothing of axis '" in message and "mlp" in message, message
 
 
 # -- models

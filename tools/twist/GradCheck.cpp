@@ -6,10 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
-#include "Context.h"
 #include "Measure.h"
+#include "StepOptions.h"
 
-#include "twist/Pipeline/Step.h"
 #include "twist/Train/GradientCheck.h"
 
 #include "llvm/Support/CommandLine.h"
@@ -24,7 +23,6 @@ namespace {
 struct Arguments {
   cl::OptionCategory category{"Options of twist grad-check"};
   template <typename T> using Option = ValueOption<T>;
-  using List = ListOption;
   cl::opt<std::string> model{cl::Positional, cl::Required,
                              cl::desc("MODEL.onnx"), cl::cat(category)};
   Option<int64_t> batch{category, "batch", "Size of the batch", 1};
@@ -36,9 +34,7 @@ struct Arguments {
                            1e-5};
   Option<uint64_t> seed{category, "seed", "Of inputs and samples", 0};
   Option<int> threads{category, "threads", "Threads; 0: all", 0};
-  List train{category, "train", "Globs on names of weights to train"};
-  List freeze{category, "freeze", "Globs on names of weights to leave"};
-  StateOption state{category};
+  TrainedArguments trained{category};
 };
 } // namespace
 
@@ -103,11 +99,8 @@ int twist::tools::gradCheckMain(int argc, char **argv) {
   if (!arguments.sizes.parse(sizes))
     return 1;
   options->sizes.insert(sizes.begin(), sizes.end());
-  StepCompilerOptions how;
+  StepCompilerOptions how = arguments.trained.options();
   how.f64 = true;
-  how.train.assign(arguments.train.begin(), arguments.train.end());
-  how.freeze.assign(arguments.freeze.begin(), arguments.freeze.end());
-  how.state.assign(arguments.state.begin(), arguments.state.end());
   auto compiler = makeStepCompiler(arguments.model, how);
   if (!compiler)
     return fail(compiler.takeError());

@@ -6,11 +6,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "Commands.h"
-#include "Context.h"
 #include "Measure.h"
 #include "StepData.h"
+#include "StepOptions.h"
 
-#include "twist/Pipeline/Step.h"
 #include "twist/Runtime/Tools.h"
 #include "twist/Train/StepMemory.h"
 
@@ -34,7 +33,6 @@ namespace {
 struct Arguments {
   cl::OptionCategory category{"Options of twist step"};
   template <typename T> using Option = ValueOption<T>;
-  using List = ListOption;
   cl::opt<std::string> model{cl::Positional, cl::Required,
                              cl::desc("MODEL.onnx"), cl::cat(category)};
   Option<std::string> data{category, "data",
@@ -57,7 +55,7 @@ struct Arguments {
   Option<int64_t> steps{category, "steps", "Steps to run", 10};
   Option<int64_t> accumulate{category, "accumulate",
                              "Batches whose gradients make one update", 1};
-  Option<std::string> optimiser{category, "optimiser", "adamw or sgd", "adamw"};
+  OptimiserOption optimiser{category};
   Option<double> rate{category, "learning-rate", "Learning rate", 1e-3};
   Option<double> decay{category, "weight-decay", "Weight decay", 0};
   Option<double> momentum{category, "momentum", "Of sgd", 0.9};
@@ -70,8 +68,7 @@ struct Arguments {
       "What may be computed again rather than kept: nothing, elementwise, "
       "attention",
       "nothing"};
-  Option<std::string> precision{category, "precision", "f64, f32 or bf16",
-                                "f32"};
+  PrecisionOption precision{category};
   cl::list<int> threads{
       "threads", cl::CommaSeparated, cl::cat(category),
       cl::desc("Threads, 0: all (default); several: one run from the start for "
@@ -87,10 +84,8 @@ struct Arguments {
   JSONOption json{category};
   Option<bool> layout{category, "layout", "Print the parameters and stop",
                       false};
-  List train{category, "train", "Globs on names of weights to train"};
-  List freeze{category, "freeze", "Globs on names of weights to leave"};
-  StateOption state{category};
-  List kinds{category, "axes", "Kinds of axes to cut"};
+  TrainedArguments trained{category};
+  ListOption kinds{category, "axes", "Kinds of axes to cut"};
 };
 } // namespace
 
@@ -211,16 +206,11 @@ llvm::Expected<StepRequest> Runner::makeRequest() {
                              "own, not '" +
                              arguments.loss + "'");
   request.loss.kind = *loss;
-  if (arguments.optimiser != "adamw" && arguments.optimiser != "sgd")
-    return createStringError("--optimiser is adamw or sgd, not '" +
-                             arguments.optimiser + "'");
-  if (arguments.optimiser == "sgd")
-    request.optimiser = OptimiserKind::SGD;
-  if (arguments.precision == "bf16")
-    request.precision = StepPrecision::BF16;
-  else if (arguments.precision != "f32" && arguments.precision != "f64")
-    return createStringError("--precision is f64, f32 or bf16, not '" +
-                             arguments.precision + "'");
+  request.optimiser = arguments.optimiser;
+  auto precision = arguments.precision.parse();
+  if (!precision)
+    return precision.takeError();
+  request.precision = *precision;
   request.entries =
       arguments.accumulate > 1 ? EntryGradients | EntryUpdate : EntryStep;
   return request;
@@ -246,10 +236,7 @@ llvm::Error Runner::readTokens() {
 }
 
 llvm::Error Runner::makeStep() {
-  StepCompilerOptions options;
-  options.train.assign(arguments.train.begin(), arguments.train.end());
-  options.freeze.assign(arguments.freeze.begin(), arguments.freeze.end());
-  options.state.assign(arguments.state.begin(), arguments.state.end());
+  StepCompilerOptions options = arguments.trained.options();
   options.kinds.assign(arguments.kinds.begin(), arguments.kinds.end());
   options.emitMLIR = arguments.emit;
   auto recompute = parseRecompute(arguments.recompute);
@@ -258,7 +245,7 @@ llvm::Error Runner::makeStep() {
                              "attention, not '" +
                              arguments.recompute + "'");
   options.recompute = *recompute;
-  options.f64 = arguments.precision == "f64";
+  options.f64 = arguments.precision.isF64();
   auto made = makeStepCompiler(arguments.model, options);
   if (!made)
     return made.takeError();

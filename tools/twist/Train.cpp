@@ -201,8 +201,8 @@ llvm::Error Training::openTeachers(const TrainOptions &options) {
     return error;
   StepCompilerOptions compiling;
   compiling.kinds = {"none"};
-  compiling.state = arguments.state;
-  compiling.f64 = arguments.f64;
+  compiling.state = arguments.compiler.state;
+  compiling.f64 = arguments.compiler.f64;
   auto made = makeStepCompiler(arguments.teacher, compiling);
   if (!made)
     return made.takeError();

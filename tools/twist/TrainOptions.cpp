@@ -7,10 +7,10 @@
 
 #include "TrainOptions.h"
 
-#include "Context.h"
 #include "Measure.h"
+#include "StepOptions.h"
 
-#include "twist/Prune/Correction.h"
+#include "twist/Train/Spreads.h"
 
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/CommandLine.h"
@@ -118,11 +118,7 @@ struct Flags {
   Opt<uint64_t> seed{"seed", cl::init(0), cl::cat(category),
                      cl::desc("Of masks, data and dropout (default 0)")};
 
-  Opt<OptimiserKind> optimiser{
-      "optimiser", cl::init(OptimiserKind::AdamW), cl::cat(category),
-      cl::desc("Of local steps"),
-      cl::values(clEnumValN(OptimiserKind::AdamW, "adamw", "(default)"),
-                 clEnumValN(OptimiserKind::SGD, "sgd", "with momentum"))};
+  OptimiserOption optimiser{category};
   Opt<double> rate{"learning-rate", cl::init(5e-4), cl::cat(category),
                    cl::desc("The highest (default 5e-4)")};
   Opt<std::string> schedule{
@@ -171,16 +167,9 @@ struct Flags {
   Opt<std::string> calibration{
       "calibration", cl::value_desc("CAL"), cl::cat(category),
       cl::desc("What twist calibrate measured on the model; s* needs it")};
-  cl::list<std::string> train{"train", cl::CommaSeparated,
-                              cl::value_desc("PATTERN"), cl::cat(category),
-                              cl::desc("Train these weights too")};
-  cl::list<std::string> freeze{"freeze", cl::CommaSeparated,
-                               cl::value_desc("PATTERN"), cl::cat(category),
-                               cl::desc("Do not train these weights")};
+  TrainedArguments trained{category};
 
-  Opt<std::string> precision{"precision", cl::init("f32"),
-                             cl::value_desc("f32|bf16|f64"), cl::cat(category),
-                             cl::desc("Of products (default f32)")};
+  PrecisionOption precision{category};
   Opt<std::string> transport{"transport", cl::init("local"),
                              cl::value_desc("local|mpi"), cl::cat(category),
                              cl::desc("One process, or those of mpirun")};
@@ -207,7 +196,6 @@ struct Flags {
                    cl::desc("Check everything, write all masks to "
                             "RUN/masks.json, train nothing")};
   Opt<bool> quiet{"quiet", cl::cat(category), cl::desc("No progress line")};
-  StateOption state{category};
 };
 } // namespace
 
@@ -279,12 +267,11 @@ static Error interpret(const Flags &flags, TrainArguments &a) {
   a.options.outer.nesterov = flags.outer == "nesterov";
   if (Error error = interpretObjective(flags, a))
     return error;
-  if (flags.precision != "f32" && flags.precision != "bf16" &&
-      flags.precision != "f64")
-    return refuse("precision", flags.precision, "f32, bf16 or f64");
-  a.f64 = flags.precision == "f64";
-  a.options.precision =
-      flags.precision == "bf16" ? StepPrecision::BF16 : StepPrecision::Full;
+  auto precision = flags.precision.parse();
+  if (!precision)
+    return precision.takeError();
+  a.options.precision = *precision;
+  a.compiler.f64 = flags.precision.isF64();
   if (flags.transport != "local" && flags.transport != "mpi")
     return refuse("transport", flags.transport, "local or mpi");
   double number;
@@ -315,10 +302,8 @@ bool TrainArguments::parse(int argc, char **argv) {
   valid = f.valid;
   validBatches = std::max<int64_t>(f.validBatches, 0);
   ticket = f.ticket;
-  kinds.assign(f.kinds.begin(), f.kinds.end());
-  state.assign(f.state.begin(), f.state.end());
-  train.assign(f.train.begin(), f.train.end());
-  freeze.assign(f.freeze.begin(), f.freeze.end());
+  compiler = f.trained.options();
+  compiler.kinds.assign(f.kinds.begin(), f.kinds.end());
   transport = f.transport;
   gain = f.gain;
   gainStart = f.gainStart;
@@ -383,43 +368,12 @@ bool TrainArguments::parse(int argc, char **argv) {
 }
 
 StepCompilerOptions TrainArguments::compilerOptions() const {
-  StepCompilerOptions compiler;
-  compiler.kinds = kinds;
-  compiler.train = train;
-  compiler.freeze = freeze;
-  compiler.gains = gain == "none"      ? GainKind::None
-                   : gain == "learned" ? GainKind::Learned
-                                       : GainKind::Constant;
-  compiler.dropout = options.scalars.dropout > 0;
-  compiler.state = state;
-  compiler.f64 = f64;
-  return compiler;
-}
-
-/// V / A of each axis, summed over the sites behind its gates.
-Expected<std::vector<double>>
-TrainArguments::spreadsOf(const ModelLayout &layout) const {
-  auto measured = prune::Calibration::read(calibration);
-  if (!measured)
-    return measured.takeError();
-  if (measured->structureSHA256 != layout.structureSHA256)
-    return createStringError(calibration + ": is of another model");
-  if (!measured->isComplete())
-    return createStringError(calibration + ": is not finished");
-  std::vector<double> spreads;
-  for (const Axis &axis : layout.axes) {
-    bool isFine = axis.kind == "ffn" || axis.kind == "channel";
-    prune::UnitMoments moments;
-    for (const prune::Site &site : measured->sites)
-      for (const prune::SiteAxis &at : site.axes)
-        if (at.name == axis.name && axis.units > 1)
-          moments += prune::unitMoments(site, at, isFine ? options.group : 1);
-    if (!(moments.whole > 0) || !(moments.spread > 0))
-      return createStringError(calibration + ": tells nothing of axis '" +
-                               axis.name + "'");
-    spreads.push_back(moments.spread / moments.whole);
-  }
-  return spreads;
+  StepCompilerOptions made = compiler;
+  made.gains = gain == "none"      ? GainKind::None
+               : gain == "learned" ? GainKind::Learned
+                                   : GainKind::Constant;
+  made.dropout = options.scalars.dropout > 0;
+  return made;
 }
 
 Expected<TrainOptions>
@@ -427,7 +381,7 @@ TrainArguments::trainOptions(const ModelLayout &layout) const {
   TrainOptions result = options;
   double number;
   if (!calibration.empty()) {
-    auto spreads = spreadsOf(layout);
+    auto spreads = measuredSpreads(calibration, layout, options.group);
     if (!spreads)
       return spreads.takeError();
     result.spreads = std::move(*spreads);
@@ -474,11 +428,11 @@ DrawOptions TrainArguments::drawOptions(const TrainOptions &o) const {
   DrawOptions draw;
   draw.kappas = ticketKappas;
   draw.count = tickets;
-  draw.policy.kinds = kinds;
+  draw.policy.kinds = compiler.kinds;
   draw.policy.group = o.group;
   draw.policy.pinFirst = o.pinFirst;
   draw.policy.pinLast = o.pinLast;
   draw.policy.seed = o.assignment.seed + 1000; // not those of training
-  draw.state = state;
+  draw.state = compiler.state;
   return draw;
 }

@@ -31,22 +31,18 @@ struct TrainArguments {
   DrawOptions drawOptions(const train::TrainOptions &options) const;
 
   std::string model, output, startFrom, transport, ticket, tokenizer, valid;
-  std::vector<std::string> data, kinds, state, train, freeze;
-  train::TrainOptions options; ///< but for what the model decides
+  std::vector<std::string> data;
+  StepCompilerOptions compiler; ///< but for gains and dropout
+  train::TrainOptions options;  ///< but for what the model decides
   train::DataOptions feed;
   std::string gain = "none";   ///< or "learned", or a number
   std::string gainStart = "1"; ///< of learned gains; or "s*"
   std::string calibration;
   std::string teacher;
-  bool f64 = false;
   std::vector<double> ticketKappas;
   int64_t tickets = 4, validBatches = 0, checkpointEvery = 10;
   int threads = 1;
   bool resume = false, otherMachine = false, quiet = false, dryRun = false;
-
-private:
-  llvm::Expected<std::vector<double>>
-  spreadsOf(const train::ModelLayout &layout) const;
 };
 
 } // namespace twist::tools
