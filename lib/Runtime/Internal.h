@@ -61,7 +61,8 @@ void twist_pool_destroy(twist_pool *pool);
 int twist_pool_threads(const twist_pool *pool);
 void twist_pool_run(twist_pool *pool, void (*fn)(void *, int64_t),
                     void *context, int64_t n);
-/* Between these two, idle threads spin before they sleep. */
+/* Between these two, idle threads spin before they sleep; the first also takes
+ * them off the caller's processor. */
 void twist_pool_wake(twist_pool *pool);
 void twist_pool_rest(twist_pool *pool);
 

@@ -6,7 +6,8 @@
  * A run of a model is a few hundred short parallel loops: the threads spin for
  * a while between them and sleep between runs. Work is taken by index from one
  * counter; since every index owns what it writes, the result does not depend on
- * who took it.
+ * who took it. Linux may leave a worker it wakes on its caller's processor for
+ * many milliseconds, longer than a short run takes: workers keep off it.
  *
  *===----------------------------------------------------------------------===*/
 
@@ -34,6 +35,9 @@ struct twist_pool {
   void (*fn)(void *, int64_t);
   void *context;
   int64_t n;
+  /* Where the workers may run: `usable` but the caller's. */
+  cpu_set_t usable;
+  int caller;
 };
 
 static void relax(void) {
@@ -116,7 +120,26 @@ void twist_pool_run(twist_pool *pool, void (*fn)(void *, int64_t),
       sched_yield();
 }
 
-void twist_pool_wake(twist_pool *pool) { atomic_store(&pool->awake, 1); }
+/* Moves the workers off the caller's processor, if there is one for each. */
+static void keep_apart(twist_pool *pool) {
+  int caller = sched_getcpu();
+  if (caller < 0 || caller == pool->caller)
+    return;
+  pool->caller = caller;
+  cpu_set_t others = pool->usable;
+  if (caller < CPU_SETSIZE)
+    CPU_CLR(caller, &others);
+  if (CPU_COUNT(&others) < pool->threads - 1)
+    return;
+  for (int i = 0; i < pool->threads - 1; ++i)
+    pthread_setaffinity_np(pool->workers[i], sizeof(others), &others);
+}
+
+void twist_pool_wake(twist_pool *pool) {
+  if (pool->threads > 1)
+    keep_apart(pool);
+  atomic_store(&pool->awake, 1);
+}
 void twist_pool_rest(twist_pool *pool) { atomic_store(&pool->awake, 0); }
 int twist_pool_threads(const twist_pool *pool) { return pool->threads; }
 
@@ -140,7 +163,9 @@ twist_pool *twist_pool_create(int threads) {
   twist_pool *pool = aligned_alloc(64, bytes);
   if (!pool)
     return NULL;
-  *pool = (twist_pool){.threads = 1};
+  *pool = (twist_pool){.threads = 1, .caller = -1};
+  if (sched_getaffinity(0, sizeof(pool->usable), &pool->usable))
+    CPU_ZERO(&pool->usable);
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->posted, NULL);
   pool->workers = calloc((size_t)threads, sizeof(pthread_t));

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <sched.h>
 #include <thread>
 #include <vector>
 
@@ -84,7 +85,8 @@ static int64_t chainLaunches(twist_pool *pool, int64_t launches) {
     twist_pool_run(pool, scaleTask, &frame, n);
     frame = {nullptr, 0}; // a late worker must not read it
     for (int64_t i = 0; i < n; ++i)
-      expected[i] = int64_t(uint64_t(expected[i]) * 3 + uint64_t(l) * i) & 0xffff;
+      expected[i] =
+          int64_t(uint64_t(expected[i]) * 3 + uint64_t(l) * i) & 0xffff;
     for (int64_t i = 0; i < n; ++i)
       out[i] &= 0xffff;
   }
@@ -114,4 +116,48 @@ TEST(Pool, WorksBesideOtherPools) {
   for (std::thread &caller : callers)
     caller.join();
   EXPECT_EQ(wrong, std::vector<int64_t>(3));
+}
+
+namespace {
+/// Where the two threads of a loop over two indices were allowed to run.
+struct Places {
+  std::atomic<int> arrived{0};
+  std::thread::id caller = std::this_thread::get_id();
+  cpu_set_t worker;
+};
+} // namespace
+
+/// Ends when both indices have been taken, so by two threads.
+static void notePlace(void *context, int64_t) {
+  auto &places = *static_cast<Places *>(context);
+  if (std::this_thread::get_id() != places.caller)
+    sched_getaffinity(0, sizeof(places.worker), &places.worker);
+  for (++places.arrived; places.arrived < 2;)
+    std::this_thread::yield();
+}
+
+TEST(Pool, WorkersKeepOffTheCallersProcessor) {
+  cpu_set_t usable;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(usable), &usable), 0);
+  if (CPU_COUNT(&usable) < 2)
+    GTEST_SKIP() << "one processor";
+  twist_pool *pool = twist_pool_create(2);
+  int tried = 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE && tried < 2; ++cpu) {
+    if (!CPU_ISSET(cpu, &usable))
+      continue;
+    ++tried;
+    cpu_set_t here; // the caller moves: so does the worker
+    CPU_ZERO(&here);
+    CPU_SET(cpu, &here);
+    ASSERT_EQ(sched_setaffinity(0, sizeof(here), &here), 0);
+    Places places;
+    twist_pool_wake(pool);
+    twist_pool_run(pool, notePlace, &places, 2);
+    twist_pool_rest(pool);
+    EXPECT_FALSE(CPU_ISSET(cpu, &places.worker));
+    EXPECT_EQ(CPU_COUNT(&places.worker), CPU_COUNT(&usable) - 1);
+  }
+  sched_setaffinity(0, sizeof(usable), &usable);
+  twist_pool_destroy(pool);
 }
