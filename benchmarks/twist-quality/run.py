@@ -43,16 +43,18 @@ class Sizes:
 GAIN = ["--gain", "learned", "--gain-start", "s*"]
 ARMS = {
     "dense": (["--mode", "dense"], 1, None),
-    "dense, the workers' batch": (["--mode", "dense", "--workers", 1], 4, None),
-    "dense, dropout 0.1": (["--mode", "dense", "--dropout", 0.1], 1, "dense"),
-    "TwIST, as the paper": (["--kappa", 0.5, "--optimiser-state", "reset"], 1, None),
+    "dense, the workers' batch": (["--mode", "dense", "--workers", 1], 4, "dense"),
     "TwIST, carry + gain": (["--kappa", 0.5, *GAIN], 1, None),
-    "TwIST, carry": (["--kappa", 0.5], 1, "TwIST, carry + gain"),
-    "TwIST, carry + gain, annealed": (["--anneal", None, *GAIN], 1, "TwIST, carry + gain"),
+    "TwIST, as the paper": (["--kappa", 0.5, "--optimiser-state", "reset"], 1, None),
     "subnetwork dropout": (["--mode", "subnet", "--workers", 1, "--kappa", 0.5], 4, None),
 }
-DENSE = [name for name in ARMS if name.startswith("dense")]
-
+# What else was tried: after the table of the above.
+MORE = {
+    "TwIST, carry": (["--kappa", 0.5], 1, "TwIST, carry + gain"),
+    "TwIST, carry + gain, annealed": (["--anneal", None, *GAIN], 1, "TwIST, carry + gain"),
+    "dense, dropout 0.1": (["--mode", "dense", "--dropout", 0.1], 1, "dense"),
+}
+DENSE = [name for name in {**ARMS, **MORE} if name.startswith("dense")]
 
 def twist(*arguments, quiet=False):
     arguments = [str(a) for a in arguments]
@@ -71,6 +73,7 @@ class Study:
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, "results.json")
         self.results = json.load(open(path)) if os.path.exists(path) else {}
+        self.chosen = {}  # arm: (rate, score, folder)
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
@@ -154,24 +157,29 @@ class Study:
         self.once(f"{name}, rate {rate:g}", lambda: {"choose": judged("choose"), **self.seconds(run)})
         return run, judged
 
-    def arms(self, pretrained):
-        """All arms at their rates; reported is the rate that did best on the choosing half."""
-        chosen, rates = {}, {}
-        for name, (options, factor, like) in ARMS.items():
+    def arms(self, pretrained, arms):
+        """These arms at their rates; reported is the rate that did best on the choosing half."""
+        for name, (options, factor, like) in arms.items():
             tickets = 0 if name in DENSE else self.sizes.tickets
             tried = []
-            for rate in [rates[like]] if like else self.sizes.rates:
+            for rate in [self.chosen[like][0]] if like else self.sizes.rates:
                 run, judged = self.arm(name, rate, pretrained, options, factor, tickets)
                 scores = self.results[f"{name}, rate {rate:g}"]["choose"]
                 values = scores["tickets"] or [scores["dense"]]
                 tried.append((sum(values) / len(values), rate, run, judged))
             score, rate, run, judged = min(tried, key=lambda t: t[:2])
-            chosen[name], rates[name] = (score, run), rate
+            self.chosen[name] = rate, score, run
             self.once(f"{name}: reported", lambda: {
                 "rate": rate, "whole": self.judge(os.path.join(run, "dense.onnx")),
                 **({"ticket": self.judge(os.path.join(run, "sliced", "kappa0.5-0.onnx")), **{text: judged(text) for text in TEXTS}}
                    if tickets else {})})
-        return chosen
+
+    def cuts_of_dense(self):
+        """Cuts of the best dense model, without training after them."""
+        dense = min((name for name in self.chosen if name in DENSE), key=lambda name: self.chosen[name][1])
+        for policy in ("random", "flap", "obs"):
+            for method in ("none", "ls"):
+                self.cut(self.chosen[dense][2], dense, policy, method)
 
     # -- judging
     def judge(self, path, texts=TEXTS, samples=0):
@@ -284,7 +292,7 @@ def estimate(study, pretrained):
     """Machine-hours, from the pace of the pretraining: what a ticket's training saves is not counted."""
     pace = study.results["pretrained"]["tokens"] / study.results["pretrained"]["seconds"]
     arm, rates = study.sizes.rounds * 4 * 15 * 4 * study.sizes.context, len(study.sizes.rates)
-    count = sum(1 if like else rates for _, _, like in ARMS.values()) + rates + 1  # and the cuts that are trained on
+    count = sum(1 if like else rates for _, _, like in {**ARMS, **MORE}.values()) + rates + 1  # and the cuts that are trained on
     total = study.results["pretrained"]["tokens"] + arm * count
     print(f"{pace:.0f} tokens/s: all trainings, {total / 1e6:.1f} M tokens, take at most {total / pace / 3600:.2f} machine-hours",
           flush=True)
@@ -300,12 +308,11 @@ def main():
     study.prepare()
     pretrained = study.pretrain()
     estimate(study, pretrained)
-    chosen = study.arms(pretrained)
-    dense = min(DENSE, key=lambda name: chosen[name][0])
-    for policy in ("random", "flap", "obs"):
-        for method in ("none", "ls"):
-            study.cut(chosen[dense][1], dense, policy, method)
+    study.arms(pretrained, ARMS)
+    study.cuts_of_dense()
     study.tuned_cuts(pretrained)
+    study.table()
+    study.arms(pretrained, MORE)
     study.table()
 
 
