@@ -12,6 +12,7 @@
 
 #include "twist/Pipeline/Compile.h"
 #include "twist/Pipeline/InitAll.h"
+#include "twist/Support/OutputFile.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringExtras.h"
@@ -448,11 +449,12 @@ static LogicalResult emitModule(ModuleOp module, StringRef folder,
   SmallString<128> path(folder);
   llvm::sys::path::append(path, entryName(entry) + ".mlir");
   std::error_code code = llvm::sys::fs::create_directories(folder);
-  llvm::raw_fd_ostream os(path, code);
   if (code)
-    return module.emitError("cannot write '")
-           << path << "': " << code.message();
-  module->print(os);
+    return module.emitError(folder) << ": cannot be made: " << code.message();
+  std::string text;
+  llvm::raw_string_ostream(text) << *module;
+  if (llvm::Error error = writeFile(path, text))
+    return module.emitError() << llvm::toString(std::move(error));
   return success();
 }
 

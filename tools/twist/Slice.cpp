@@ -139,11 +139,9 @@ int twist::tools::sliceMain(int argc, char **argv) {
   printReport(report);
   if (verify && failed(prove(*gated, **module, options, report, sizes, seed)))
     return 1;
-  if (failed(exportONNX(**module, output)))
-    return 1;
   axes::GateCounts gates;
   if (!masked.empty() && (failed(axes::lowerGates(*gated, gates)) ||
                           failed(exportONNX(*gated, masked))))
     return 1;
-  return 0;
+  return failed(exportONNX(**module, output));
 }
