@@ -58,8 +58,6 @@ Teacher::create(StepCompiler &compiler, const Data &data, StringRef output,
                                  .str());
   if (Error error = teacher->compile(compiler, output, threads))
     return std::move(error);
-  if (Error error = teacher->openFile())
-    return std::move(error);
   return std::move(teacher);
 }
 
@@ -212,6 +210,9 @@ Error Teacher::compute(int64_t worker, int64_t number) {
 
 Error Teacher::targets(int64_t worker, int64_t number, char *to) {
   std::lock_guard<std::mutex> guard(lock);
+  if (file < 0)
+    if (Error error = openFile())
+      return error;
   bool whole = true;
   for (int64_t row = 0; whole && row < data.options().batch; ++row) {
     int64_t window = data.window(worker, number, row);

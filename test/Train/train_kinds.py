@@ -7,6 +7,7 @@
 """
 import json
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -118,6 +119,7 @@ def objectives(folder):
         onnx.save(gpt2.build(gpt2.Config(layers=1, dim=16, heads=2, vocab=vocabulary, context=32)), other)
         done = subprocess.run(train_gpt.command(folder, "refused", *distil, other), capture_output=True, text=True)
         assert done.returncode == 1 and said in done.stderr, done.stderr
+    assert not os.path.exists(os.path.join(folder, "refused", "teacher-0.outputs"))
     again = train_gpt.command(folder, "again", *distil, os.path.join(folder, "cosine", "dense.onnx"), "--resume")
     done = subprocess.run(again, capture_output=True, text=True)
     assert done.returncode == 1 and "was made with another teacher" in done.stderr, done.stderr
@@ -125,6 +127,9 @@ def objectives(folder):
     os.symlink("/dev/full", os.path.join(folder, "stuck", "teacher-0.outputs"))
     done = subprocess.run(train_gpt.command(folder, "stuck", *distil, teacher), capture_output=True, text=True)
     assert done.returncode == 1 and "teacher-0.outputs: cannot be emptied: " in done.stderr, done.stderr
+    done = subprocess.run(train_gpt.command(folder, "large", *distil, teacher), capture_output=True, text=True, restore_signals=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16)))
+    assert done.returncode == 1 and "teacher-0.outputs: the teacher's outputs cannot be kept: File too large" in done.stderr, done.stderr
     print("teachers that do not fit are refused")
 
 

@@ -181,6 +181,8 @@ llvm::Error Training::open() {
   if (isRoot())
     if (llvm::Error error = folder.create(arguments.resume))
       return error;
+  if (llvm::Error error = transport.barrier()) // others write there, too
+    return error;
   if (!arguments.resume)
     return arguments.startFrom.empty()
                ? llvm::Error::success()
@@ -194,11 +196,6 @@ llvm::Error Training::open() {
 
 /// Each process keeps the outputs for its own workers' windows.
 llvm::Error Training::openTeachers(const TrainOptions &options) {
-  if (isRoot())
-    if (llvm::Error error = folder.create(arguments.resume))
-      return error;
-  if (llvm::Error error = transport.barrier())
-    return error;
   StepCompilerOptions compiling;
   compiling.kinds = {"none"};
   compiling.state = arguments.compiler.state;

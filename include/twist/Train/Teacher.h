@@ -23,8 +23,9 @@ namespace twist::train {
 class Teacher {
 public:
   /// `output`: which of the teacher's; empty: its logits, or the first of
-  /// floats. `name` stands for the teacher in messages, `path` is the file;
-  /// one made by another teacher or for other data is written anew. `compiler`
+  /// floats. `name` stands for the teacher in messages, `path` is the file,
+  /// opened when the first targets are asked for; one made by another teacher
+  /// or for other data is written anew. `compiler`
   /// and `data` outlive it. Refused: ids beyond the teacher's vocabulary, an
   /// output whose rows are not windows.
   static llvm::Expected<std::unique_ptr<Teacher>>

@@ -282,11 +282,11 @@ static std::optional<bool> decide(SizeArithmetic &sizes, arith::CmpIOp op) {
 
 void Lowering::foldSince(Operation *last, SmallVectorImpl<Value> &toMap) {
   SmallVector<Operation *> ops;
-  for (Operation *op = last ? last->getNextNode() : &block->front(); op;
-       op = op->getNextNode())
-    if (op->getNumResults() == 1 && !op->getNumRegions() &&
-        !op->hasTrait<OpTrait::ConstantLike>())
-      ops.push_back(op);
+  auto begin = last ? std::next(Block::iterator(last)) : block->begin();
+  for (Operation &op : llvm::make_range(begin, block->end()))
+    if (op.getNumResults() == 1 && !op.getNumRegions() &&
+        !op.hasTrait<OpTrait::ConstantLike>())
+      ops.push_back(&op);
   OpBuilder::InsertionGuard guard(b);
   for (Operation *op : ops) {
     b.setInsertionPoint(op);

@@ -83,3 +83,12 @@ func.func @square(%a: tensor<4xf32>) -> tensor<4xf32> {
   %b = onnx.Pow %a, %two : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
   return %b : tensor<4xf32>
 }
+
+// The first op, of no elements: nothing comes before what it becomes, and that is nothing.
+// CHECK-LABEL: @cast_of_nothing
+// CHECK: %[[E:.*]] = {{.*}}tensor<0xf16>
+// CHECK: return %[[E]]
+func.func @cast_of_nothing(%a: tensor<0xi32>) -> tensor<0xf16> {
+  %c = onnx.Cast %a {to = 10 : si64} : (tensor<0xi32>) -> tensor<0xf16>
+  return %c : tensor<0xf16>
+}
