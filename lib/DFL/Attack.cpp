@@ -140,6 +140,7 @@ private:
   Vector gains, optima; ///< of the decisions that losses speak of
   std::unique_ptr<Method> made;
   const Method *loss = nullptr; ///< null: random
+  std::vector<Vector> sides;    ///< of the loss: labels and pool stay
   Vector best, bestObjective;
   AttackResult result;
   bool counted = false;
@@ -182,7 +183,8 @@ Error Attacker::differentiate(const Vector &x, Vector &gradient,
     value *= sign;
   MethodBatch batch{
       count,         victim.batchSize, predicted.data(), gains.data(),
-      optima.data(), options.seed,     evaluations++,    0};
+      optima.data(), options.seed,     evaluations++,    0,
+      sides};
   if (Error error = differentiateAll(*loss, victim.problem, victim.pool, batch,
                                      byCost.data(), objective.data(), parallel))
     return error;
@@ -231,41 +233,46 @@ Error Attacker::evaluate(const Vector &x, Vector &gradient, Vector &objective) {
 void Attacker::advance(Vector &x, const Vector &gradient,
                        ArrayRef<double> steps) const {
   for (int64_t i = 0; i < count; ++i) {
-    double norm = std::sqrt(
-        dot(gradient.data() + i * width, gradient.data() + i * width, width));
-    for (int64_t k = i * width; k < (i + 1) * width; ++k) {
-      double g = gradient[k];
-      if (g == 0)
-        continue;
-      if (options.norm == AttackNorm::Two)
-        x[k] += steps[i] * g / norm;
-      else
-        x[k] += g > 0 ? steps[i] : -steps[i];
+    const double *g = gradient.data() + i * width;
+    double *to = x.data() + i * width, step = steps[i];
+    if (options.norm == AttackNorm::Inf) {
+      for (int64_t k = 0; k < width; ++k)
+        to[k] += g[k] > 0 ? step : g[k] < 0 ? -step : 0;
+      continue;
     }
+    double norm = std::sqrt(dot(g, g, width));
+    for (int64_t k = 0; k < width && norm > 0; ++k)
+      to[k] += step * g[k] / norm;
   }
 }
 
 void Attacker::project(Vector &x) const {
+  double most = options.epsilon;
   for (int64_t i = 0; i < count; ++i) {
-    double squares = 0;
-    for (int64_t k = i * width; k < (i + 1) * width; ++k)
-      squares += (x[k] - origin[k]) * (x[k] - origin[k]);
-    double norm = std::sqrt(squares);
-    for (int64_t k = i * width; k < (i + 1) * width; ++k) {
-      double away = x[k] - origin[k];
-      if (options.norm == AttackNorm::Inf) {
-        if (std::abs(away) > options.epsilon)
-          x[k] = origin[k] + std::copysign(options.epsilon, away);
-      } else if (norm > options.epsilon) {
-        x[k] = origin[k] + away * (options.epsilon / norm);
+    const double *from = origin.data() + i * width;
+    double *to = x.data() + i * width;
+    if (options.norm == AttackNorm::Inf) {
+      for (int64_t k = 0; k < width; ++k) {
+        double away = to[k] - from[k];
+        to[k] = away > most    ? from[k] + most
+                : away < -most ? from[k] - most
+                               : to[k];
       }
-      size_t f = size_t(k) % size_t(features);
-      // A box that does not hold the origin does not move it.
-      if (!options.lower.empty())
-        x[k] = std::max(x[k], std::min(options.lower[f], origin[k]));
-      if (!options.upper.empty())
-        x[k] = std::min(x[k], std::max(options.upper[f], origin[k]));
+    } else {
+      double squares = 0;
+      for (int64_t k = 0; k < width; ++k)
+        squares += (to[k] - from[k]) * (to[k] - from[k]);
+      double norm = std::sqrt(squares);
+      for (int64_t k = 0; k < width && norm > most; ++k)
+        to[k] = from[k] + (to[k] - from[k]) * (most / norm);
     }
+    // A box that does not hold the origin does not move it.
+    for (size_t k = 0; k < size_t(width) && !options.lower.empty(); ++k)
+      to[k] = std::max(to[k],
+                       std::min(options.lower[k % size_t(features)], from[k]));
+    for (size_t k = 0; k < size_t(width) && !options.upper.empty(); ++k)
+      to[k] = std::min(to[k],
+                       std::max(options.upper[k % size_t(features)], from[k]));
   }
 }
 
@@ -412,6 +419,10 @@ Error Attacker::autoGradient(Vector x) {
 Expected<AttackResult> Attacker::run() {
   if (Error error = prepare())
     return error;
+  if (loss)
+    sides = loss->labelSides(
+        victim.problem, victim.pool,
+        {count, victim.batchSize, gains.data(), gains.data(), optima.data()});
   if (options.epsilon == 0) {
     result.x = origin;
     if (!loss)

@@ -14,6 +14,15 @@
 using namespace llvm;
 using namespace twist::dfl;
 
+__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3",
+                             "default"))) void
+twist::dfl::addScaled(double factor, const double *__restrict values,
+                      double *__restrict to, int64_t n) {
+#pragma clang fp contract(off)
+  for (int64_t i = 0; i < n; ++i)
+    to[i] += factor * values[i];
+}
+
 void Pool::add(ArrayRef<double> decisions) {
   for (; !decisions.empty(); decisions = decisions.drop_front(items)) {
     std::vector<double> one(decisions.begin(), decisions.begin() + items);
@@ -39,10 +48,6 @@ void Pool::add(ArrayRef<double> decisions) {
 
 void Pool::objectives(const double *gains, double *objective) const {
   std::fill(objective, objective + count, 0.0);
-  for (int64_t item = 0; item < items; ++item) {
-    const double *column = columns[item].data();
-    double gain = gains[item];
-    for (int64_t i = 0; i < count; ++i)
-      objective[i] += gain * column[i];
-  }
+  for (int64_t item = 0; item < items; ++item)
+    addScaled(gains[item], columns[item].data(), objective, count);
 }

@@ -25,18 +25,34 @@ public:
                       double *losses) const final {
     int64_t n = problem.size();
     for (int64_t i = 0; i < batch.count; ++i) {
-      Instance at{pool, n, batch.predicted + i * n, batch.labels + i * n,
-                  batch.optima + i * n};
+      Instance at(pool, n, batch, i);
+      Vector made;
+      if (batch.sides.empty())
+        made = labelSide(at);
+      const Vector &side =
+          batch.sides.empty() ? made : batch.sides[batch.first + size_t(i)];
       std::fill(gradient + i * n, gradient + (i + 1) * n, 0.0);
-      double loss = one(at, batch.batchSize, gradient + i * n);
+      double loss = one(at, side, batch.batchSize, gradient + i * n);
       if (losses)
         losses[i] = loss;
     }
     return Error::success();
   }
 
+  std::vector<Vector> labelSides(const Problem &problem, const Pool &pool,
+                                 const MethodBatch &batch) const final {
+    std::vector<Vector> sides;
+    for (int64_t i = 0; i < batch.count && pool.size() > 0; ++i)
+      sides.push_back(labelSide(Instance(pool, problem.size(), batch, i)));
+    return sides;
+  }
+
 protected:
   struct Instance {
+    Instance(const Pool &pool, int64_t n, const MethodBatch &batch, int64_t i)
+        : pool(pool), n(n), predicted(batch.predicted + i * n),
+          labels(batch.labels + i * n), optimum(batch.optima + i * n) {}
+
     const Pool &pool;
     int64_t n;
     const double *predicted, *labels, *optimum;
@@ -55,13 +71,13 @@ protected:
     }
     /// gradient += factor · decision v of the pool.
     void add(double factor, int64_t v, double *gradient) const {
-      const double *decision = pool.decision(v);
-      for (int64_t k = 0; k < n; ++k)
-        gradient[k] += factor * decision[k];
+      addScaled(factor, pool.decision(v), gradient, n);
     }
   };
+  /// What `one` needs of labels and pool.
+  virtual Vector labelSide(const Instance &) const { return {}; }
   /// Adds to `gradient` [n], divided by `batchSize`; returns the loss.
-  virtual double one(const Instance &at, double batchSize,
+  virtual double one(const Instance &at, const Vector &side, double batchSize,
                      double *gradient) const = 0;
 };
 
@@ -85,12 +101,16 @@ double softmax(Vector &values, double tau) {
 class Listwise final : public PoolMethod {
 public:
   explicit Listwise(const MethodParameters &values) : tau(values.at("tau")) {}
-  double one(const Instance &at, double batchSize,
+  Vector labelSide(const Instance &at) const override {
+    Vector q = at.objectives(at.labels);
+    softmax(q, tau);
+    return q;
+  }
+  double one(const Instance &at, const Vector &q, double batchSize,
              double *gradient) const override {
     Vector objective = at.objectives(at.predicted);
-    Vector p = objective, q = at.objectives(at.labels);
+    Vector p = objective;
     double normaliser = softmax(p, tau), loss = 0;
-    softmax(q, tau);
     double size = double(p.size());
     for (size_t v = 0; v < p.size(); ++v) {
       if (p[v] != q[v])
@@ -105,16 +125,24 @@ private:
   double tau;
 };
 
-/// Over pairs of the best decision of S under y and each other one:
-/// mean of max(0, margin - yh·(best - v)). A pool of one has no pairs.
-class Pairwise final : public PoolMethod {
+/// Over pairs of the best decision of S under y and each other one. A pool of
+/// one has no pairs.
+class PairMethod : public PoolMethod {
+protected:
+  Vector labelSide(const Instance &at) const final {
+    return {double(argmax(at.objectives(at.labels)))};
+  }
+};
+
+/// The mean of max(0, margin - yh·(best - v)).
+class Pairwise final : public PairMethod {
 public:
   explicit Pairwise(const MethodParameters &values)
       : margin(values.at("margin")) {}
-  double one(const Instance &at, double batchSize,
+  double one(const Instance &at, const Vector &side, double batchSize,
              double *gradient) const override {
     Vector objective = at.objectives(at.predicted);
-    int64_t best = argmax(at.objectives(at.labels)), active = 0;
+    int64_t best = int64_t(side[0]), active = 0;
     double pairs = double(objective.size() - 1), loss = 0;
     if (pairs == 0)
       return 0;
@@ -135,13 +163,13 @@ private:
   double margin;
 };
 
-/// Over the same pairs: mean of ((best - v)·(yh - y))².
-class PairwiseDiff final : public PoolMethod {
+/// The mean of ((best - v)·(yh - y))².
+class PairwiseDiff final : public PairMethod {
 public:
-  double one(const Instance &at, double batchSize,
+  double one(const Instance &at, const Vector &side, double batchSize,
              double *gradient) const override {
     Vector wrong = at.objectives(at.excess().data());
-    int64_t best = argmax(at.objectives(at.labels));
+    int64_t best = int64_t(side[0]);
     double pairs = double(wrong.size() - 1), loss = 0, sum = 0;
     if (pairs == 0)
       return 0;
@@ -163,7 +191,7 @@ public:
 /// loss.
 class MAP final : public PoolMethod {
 public:
-  double one(const Instance &at, double batchSize,
+  double one(const Instance &at, const Vector &, double batchSize,
              double *gradient) const override {
     Vector excess = at.excess(), wrong = at.objectives(excess.data());
     int64_t most = argmax(wrong);

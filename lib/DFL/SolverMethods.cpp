@@ -11,6 +11,8 @@
 #include "twist/DFL/Relaxation.h"
 
 #include <cmath>
+#include <mutex>
+#include <tuple>
 
 using namespace llvm;
 using namespace twist::dfl;
@@ -120,6 +122,35 @@ private:
   double lambda;
 };
 
+/// Noise by what its draws follow from. An attack asks for the same at each of
+/// its sizes, and to draw it costs more than to solve a knapsack.
+class NoiseMemo {
+public:
+  /// Noise [n] of one instance; `draw` fills it where it is not known.
+  void get(const MethodBatch &batch, int64_t i, Vector &noise,
+           function_ref<void(Draws &)> draw) {
+    std::tuple key(batch.seed, batch.step, batch.first + uint32_t(i));
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      if (auto found = known.find(key); found != known.end()) {
+        noise = found->second;
+        return;
+      }
+    }
+    Draws draws(batch.seed, batch.step, batch.first + uint32_t(i), DrawNoise);
+    draw(draws);
+    std::lock_guard<std::mutex> lock(mutex);
+    if (known.size() * noise.size() >= kMost)
+      known.clear();
+    known.emplace(key, noise);
+  }
+
+private:
+  static constexpr size_t kMost = size_t(1) << 22; ///< numbers: 32 MB
+  std::mutex mutex;
+  std::map<std::tuple<uint64_t, uint32_t, uint32_t>, Vector> known;
+};
+
 /// v*(yh + T g) - v*(yh + beta y / B + T g), g the same in both: the sum over
 /// i <= terms of Gamma(1/k, rate i/k), less ln terms, over k.
 class IMLE final : public Method {
@@ -132,11 +163,15 @@ public:
                       const MethodBatch &batch, double *gradient,
                       double *losses) const override {
     Flat flat(problem, batch);
-    Vector gains(flat.total), moved(flat.total);
+    Vector gains(flat.total), moved(flat.total), g(flat.n);
     for (int64_t i = 0; i < batch.count; ++i) {
-      Draws draws(batch.seed, batch.step, batch.first + uint32_t(i), DrawNoise);
-      for (int64_t at = i * flat.n; at < (i + 1) * flat.n; ++at)
-        gains[at] = batch.predicted[at] + temperature * noise(draws);
+      memo.get(batch, i, g, [&](Draws &draws) {
+        for (double &value : g)
+          value = noise(draws);
+      });
+      for (int64_t k = 0; k < flat.n; ++k)
+        gains[i * flat.n + k] =
+            batch.predicted[i * flat.n + k] + temperature * g[k];
     }
     if (Error error = problem.maximise(batch.count, gains.data(), gradient))
       return error;
@@ -159,6 +194,7 @@ private:
   }
   double beta, temperature, k;
   int64_t terms;
+  mutable NoiseMemo memo;
 };
 
 /// (mean of v*(yh + sigma Gumbel) - s) / B; L = mean max_v (yh + sigma g)·v -

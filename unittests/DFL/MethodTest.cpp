@@ -210,19 +210,27 @@ TEST(Method, TiesAreBrokenAlways) {
   EXPECT_EQ(again, Vector({0, 1, 0, 0}));
 }
 
+/// Nor do they depend on what is remembered: noise, and the side of labels.
 TEST(Method, SameForAnyNumberOfThreads) {
   Scene scene(200);
   for (const MethodInfo &info : allMethods()) {
     auto tested = method(info.name, {}, scene);
-    Vector one(scene.predicted.size()), three(one.size());
+    Vector one(scene.predicted.size()), three(one.size()), again(one.size());
     Parallel alone(1), together(3);
     ASSERT_FALSE(
         bool(differentiateAll(*tested, *scene.problem, scene.pool,
                               scene.batch(), one.data(), nullptr, alone)));
-    ASSERT_FALSE(
-        bool(differentiateAll(*tested, *scene.problem, scene.pool,
-                              scene.batch(), three.data(), nullptr, together)));
+    ASSERT_FALSE(bool(differentiateAll(
+        *method(info.name, {}, scene), *scene.problem, scene.pool,
+        scene.batch(), three.data(), nullptr, together)));
     EXPECT_EQ(one, three) << info.name;
+    MethodBatch batch = scene.batch();
+    auto sides = tested->labelSides(*scene.problem, scene.pool, batch);
+    EXPECT_EQ(sides.empty(), !tested->needsPool()) << info.name;
+    batch.sides = sides;
+    ASSERT_FALSE(bool(differentiateAll(*tested, *scene.problem, scene.pool,
+                                       batch, again.data(), nullptr, alone)));
+    EXPECT_EQ(one, again) << info.name;
   }
 }
 

@@ -46,13 +46,24 @@ struct MethodBatch {
   /// Draws of the i-th instance follow from seed, step and first + i.
   uint64_t seed = 0;
   uint32_t step = 0, first = 0;
+  /// What labelSides said of these labels and this pool, by first + i; empty:
+  /// it is computed again.
+  llvm::ArrayRef<std::vector<double>> sides = {};
 };
 
-/// A loss with its hyper-parameters. Immutable.
+/// A loss with its hyper-parameters. The same calls give the same results, from
+/// any thread.
 class Method {
 public:
   virtual ~Method() = default;
   virtual bool needsPool() const { return false; }
+
+  /// For many calls with other predictions and nothing else: what does not
+  /// depend on these, one per instance; empty where that is nothing.
+  virtual std::vector<std::vector<double>>
+  labelSides(const Problem &, const Pool &, const MethodBatch &) const {
+    return {};
+  }
 
   /// Fills `gradient` [count, size] and, where not null, `losses` [count].
   virtual llvm::Error differentiate(const Problem &problem, const Pool &pool,

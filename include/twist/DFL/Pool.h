@@ -16,6 +16,10 @@
 
 namespace twist::dfl {
 
+/// to[i] += factor · values[i], not fused, for i < n: the same bytes on every
+/// processor.
+void addScaled(double factor, const double *values, double *to, int64_t n);
+
 /// Different decisions of one problem, in the order they came in (Mulamba et
 /// al.: Contrastive Losses and Solution Caching for Predict-and-Optimize, IJCAI
 /// 2021): an inner approximation of the feasible set that costs no solving.
