@@ -32,7 +32,7 @@ static double bruteForce(ArrayRef<std::vector<int64_t>> costs,
 }
 
 TEST(Widths, ExactAgainstAllCombinations) {
-  for (uint32_t round = 0; round < 300; ++round) {
+  for (uint32_t round = 0; round < 2000; ++round) {
     Draws draws(round, 0, 0, DrawData);
     std::vector<std::vector<int64_t>> costs(1 + draws.below(5));
     int64_t least = 0, size = 0;
