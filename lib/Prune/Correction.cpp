@@ -84,11 +84,10 @@ public:
   /// The rows of S; fails if H_SS is singular or not known well enough.
   Expected<Matrix> leastSquares() const;
   CorrectedSite result(const Matrix &rows, bool withBias) const;
+  std::optional<double> error(const CorrectedSite &result) const;
 
 private:
   Matrix rows(const Matrix &of, ArrayRef<int64_t> which) const;
-  std::optional<double> errorOf(const Matrix &lost,
-                                const Eigen::RowVectorXd &bias) const;
 
   const Site &site;
   std::vector<int64_t> keep; ///< features
@@ -161,16 +160,21 @@ Expected<Matrix> Solver::leastSquares() const {
   return Matrix(factor.solve(timesTransposed(columns, weight)));
 }
 
-std::optional<double> Solver::errorOf(const Matrix &lost,
-                                      const Eigen::RowVectorXd &bias) const {
+std::optional<double> Solver::error(const CorrectedSite &result) const {
   if (gram.size() == 0)
     return std::nullopt;
-  Eigen::RowVectorXd rest = mean.transpose() * lost - bias;
+  Eigen::Map<const Matrix> found(result.weight.data(), site.width,
+                                 site.columns);
+  Matrix lost = weight, cut = weight;
+  for (int64_t feature : keep) {
+    lost.row(feature) -= found.row(feature);
+    cut.row(feature).setZero();
+  }
+  Eigen::RowVectorXd rest =
+      mean.transpose() * lost -
+      Eigen::Map<const Eigen::RowVectorXd>(result.bias.data(), site.columns);
   double left = lost.cwiseProduct(timesTransposed(gram, lost)).sum() +
                 double(site.count) * rest.squaredNorm();
-  Matrix cut = weight;
-  for (int64_t feature : keep)
-    cut.row(feature).setZero();
   double removed = cut.cwiseProduct(timesTransposed(gram, cut)).sum() +
                    double(site.count) * (mean.transpose() * cut).squaredNorm();
   return removed > 0 ? left / removed : 0;
@@ -188,13 +192,18 @@ CorrectedSite Solver::result(const Matrix &rows, bool withBias) const {
   if (withBias)
     bias = mean.transpose() * (weight - full);
   result.bias.assign(bias.data(), bias.data() + bias.size());
-  result.error = errorOf(weight - full, bias);
   // Removed rows stay: without the mask the model would be another.
   for (int64_t i = 0; i < site.width; ++i)
     if (!kept[i])
       full.row(i) = weight.row(i);
   result.weight.assign(full.data(), full.data() + full.size());
   return result;
+}
+
+std::optional<double>
+twist::prune::correctionError(const Site &site, ArrayRef<char> kept,
+                              const CorrectedSite &result) {
+  return Solver(site, kept).error(result);
 }
 
 Expected<CorrectedSite> twist::prune::correctSite(const Site &site,

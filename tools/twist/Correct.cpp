@@ -24,8 +24,8 @@ static void printSite(const prune::Site &site, ArrayRef<char> kept,
                       const prune::CorrectedSite &result) {
   llvm::outs() << llvm::format("%8lld %8lld %7.4f ", (long long)site.width,
                                (long long)llvm::count(kept, 1), result.gain);
-  if (result.error)
-    llvm::outs() << llvm::format("%7.2f%%  ", 100 * *result.error);
+  if (auto error = prune::correctionError(site, kept, result))
+    llvm::outs() << llvm::format("%7.2f%%  ", 100 * *error);
   else
     llvm::outs() << "       -  ";
   llvm::outs() << site.name() << "\n";

@@ -53,16 +53,19 @@ struct CorrectedSite {
   std::vector<double> weight; ///< [width, columns]
   std::vector<double> bias;   ///< [columns]
   double gain = 1;
-  /// Of the variance that removal takes from the result, what is left: 0 is as
-  /// before the cut, 1 as without a correction of the mean's rest. Without a
-  /// Gram matrix: not known.
-  std::optional<double> error;
 };
 
 /// `kept` has one entry a feature. Errors: a weight that is no matrix; for ls
 /// fewer samples than kept features, or H_SS singular.
 llvm::Expected<CorrectedSite>
 correctSite(const Site &site, llvm::ArrayRef<char> kept, CorrectionKind kind);
+
+/// Of the variance that removal takes from the site's result, what is left
+/// after the correction: 0 is as before the cut, 1 as without one. Without a
+/// Gram matrix: not known.
+std::optional<double> correctionError(const Site &site,
+                                      llvm::ArrayRef<char> kept,
+                                      const CorrectedSite &result);
 
 /// A safetensors file: KEY.weight and KEY.bias of each site, f32. Returns its
 /// SHA-256, hexadecimal.
