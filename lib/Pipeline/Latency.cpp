@@ -150,7 +150,7 @@ FailureOr<prune::LatencyTable> twist::measureLatency(
       if (!times)
         return emitError(loc) << toString(times.takeError());
       seconds.push_back((*times)[0]);
-      // A ratio of neighbours: what else the machine does slows both.
+      // A ratio of neighbours: what slows all of a minute slows both.
       saved.push_back(1 - (*times)[1] / (*times)[0]);
       tell(alike.rows[0].axis.kind, count, width, (*times)[1]);
     }
@@ -163,8 +163,7 @@ FailureOr<prune::LatencyTable> twist::measureLatency(
         entry.saved.push_back(part / double(count));
     }
   }
-  llvm::sort(seconds);
-  table.denseSeconds = seconds.empty() ? 0 : seconds[seconds.size() / 2];
+  table.denseSeconds = seconds.empty() ? 0 : *llvm::min_element(seconds);
   for (prune::LatencyRow &row : table.axes)
     for (double &saved : row.saved)
       saved *= table.denseSeconds;

@@ -7,6 +7,7 @@
 
 #include "twist/Pipeline/Widths.h"
 
+#include "twist/DFL/Random.h"
 #include "twist/Pipeline/Stages.h"
 #include "twist/Prune/Scores.h"
 
@@ -135,6 +136,23 @@ twist::widthFeatures(ArrayRef<WidthRow> rows, int64_t allowed,
                                  restOf(branch.norms, n), budget));
   }
   return all;
+}
+
+WidthLosses twist::randomWidthLosses(uint64_t seed) {
+  return [seed](ArrayRef<WidthRow> rows,
+                int64_t) -> FailureOr<std::vector<std::vector<double>>> {
+    std::vector<std::vector<double>> losses;
+    for (auto [at, row] : llvm::enumerate(rows)) {
+      dfl::Draws draws(seed, uint32_t(at), 0, dfl::DrawWidths);
+      double factor = std::exp(draws.normal());
+      std::vector<double> &table = losses.emplace_back();
+      for (int64_t n : row.groups) {
+        double removed = 1 - double(n) / double(row.groups.back());
+        table.push_back(factor * removed * removed);
+      }
+    }
+    return losses;
+  };
 }
 
 void twist::thinWidths(WidthPlan &plan, int64_t count) {

@@ -10,6 +10,7 @@
 #include "llvm/ADT/STLExtras.h"
 
 #include <chrono>
+#include <limits>
 
 using namespace llvm;
 using namespace twist;
@@ -90,7 +91,8 @@ double QualityMeter::value() const {
 Expected<std::vector<double>>
 twist::prune::timeInTurn(ArrayRef<Runner *> runners,
                          ArrayRef<ArrayRef<Array>> inputs, int64_t repeat) {
-  std::vector<std::vector<double>> seconds(runners.size());
+  std::vector<double> least(runners.size(),
+                            std::numeric_limits<double>::infinity());
   for (int64_t round = 0; round <= repeat; ++round)
     for (auto [i, runner] : llvm::enumerate(runners)) {
       auto start = std::chrono::steady_clock::now();
@@ -100,12 +102,7 @@ twist::prune::timeInTurn(ArrayRef<Runner *> runners,
       std::chrono::duration<double> took =
           std::chrono::steady_clock::now() - start;
       if (round > 0)
-        seconds[i].push_back(took.count());
+        least[i] = std::min(least[i], took.count());
     }
-  std::vector<double> medians;
-  for (std::vector<double> &list : seconds) {
-    llvm::sort(list);
-    medians.push_back(list[list.size() / 2]);
-  }
-  return medians;
+  return least;
 }

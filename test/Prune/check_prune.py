@@ -120,6 +120,9 @@ def check_latency(one, two, folder):
     assert sum(len(m["keep"]) < m["units"] for m in json.load(open(ticket))["axes"].values()) == 2
     refused("needs --latency TABLE", "ticket", one, "--budget", "latency=.5", "-o", ticket)
     refused("the latency table: was measured with another model", "ticket", two, "--budget", "latency=.5", "--latency", table, "-o", ticket)
+    least = twist("bench", one, "--latency-table", os.path.join(folder, "least.json"), "--dim", f"batch=1,sequence={LENGTH}", "--widths", 1,
+                  "--min-units", 2, "--repeat", 1, "--threads", 1)
+    assert re.search(r"^head +1 +2 ", least, re.M) and not re.search(r"^\w+ +1 +0 ", least, re.M), least
     text["machine"] = "another"
     json.dump(text, open(table, "w"))
     refused("was measured on 'another', this machine is", "ticket", one, "--budget", "latency=.5", "--latency", table,

@@ -87,6 +87,29 @@ def check_choice(model, data, path, values, learned, folder):
     print("value model: the best of all combinations")
 
 
+def check_random(model, cal, data, report, ids, folder):
+    """Widths drawn by seeds: within the budget, not all alike, and the best of them is found."""
+    best, one, small = (os.path.join(folder, n) for n in ("best.json", "one.json", "one.onnx"))
+    spent = ["--policy", "obs", "--calibration", cal, "--round-to", 32, "--min-units", 1, "--budget", "parameters=.8", "--value-model",
+             "random"]
+    out = twist("ticket", model, *spent, "--seed", 5, "--search", 3, "--data", data, "--report", report, "--batch", 4, "-o", best)
+    found, widths = [], set()
+    for seed in (5, 6, 7):
+        text = twist("ticket", model, *spent, "--seed", seed, "-o", one)
+        allowed, kept = map(int, re.search(r"budget +(\d+) of \d+ parameters, kept (\d+)", text).groups())
+        assert .9 * allowed < kept <= allowed, text
+        widths.add(tuple(len(a["keep"]) for a in json.load(open(one))["axes"].values()))
+        twist("slice", model, "--ticket", one, "-o", small)
+        found.append(perplexity(small, ids))
+    least, most = map(float, re.search(r"min (\S+), max (\S+)", out).groups())
+    np.testing.assert_allclose([least, most], [min(found), max(found)], rtol=1e-4)
+    assert f"best       seed {5 + int(np.argmin(found))}\n" in out and len(widths) > 1, (out, widths)
+    assert json.load(open(best))["provenance"]["widths"] == "random"
+    refused("all the same, unless --value-model random", "ticket", model, "--policy", "obs", "--calibration", cal, "--search", 2,
+            "--data", data, "-o", best)
+    print("random widths: the best of three")
+
+
 def main(folder):
     model, data, report, cal, path = (os.path.join(folder, n) for n in ("m.onnx", "d.npy", "r.npy", "m.cal", "v.json"))
     save(gpt2.build(gpt2.Config(layers=2, dim=32, heads=4, vocab=61), None), model)
@@ -106,6 +129,7 @@ def main(folder):
         regret, even = map(float, re.search(r"judged +(\S+) +(\S+)", out).groups())
         assert 0 <= regret < even / 2, out
     check_choice(model, data, cal, values, learned, folder)
+    check_random(model, cal, data, report, ids, folder)
     budget = ["--budget", "parameters=.8", "-o", os.path.join(folder, "x.json")]
     refused("--value-model needs --budget: it predicts what widths lose", "ticket", model, *obs, "--value-model", learned, "-o", "x.json")
     refused("under the policy obs, not flap", "ticket", model, "--policy", "flap", "--calibration", cal, "--value-model",

@@ -274,8 +274,10 @@ int twist::tools::benchMain(int argc, char **argv) {
   DimOption dims(category);
   cl::opt<int> threads("threads", cl::init(0), cl::cat(category),
                        cl::desc("Threads; 0: one per processor"));
-  cl::opt<unsigned> repeat("repeat", cl::init(30), cl::cat(category),
-                           cl::desc("Runs to take the median of"));
+  cl::opt<unsigned> repeat(
+      "repeat", cl::init(30), cl::cat(category),
+      cl::desc("Runs to take the median of; the least for a "
+               "latency table"));
   JSONOption json(category);
   cl::opt<std::string> table(
       "latency-table", cl::value_desc("TABLE.json"), cl::cat(category),
@@ -286,6 +288,9 @@ int twist::tools::benchMain(int argc, char **argv) {
   cl::opt<int64_t> roundTo(
       "round-to", cl::init(1), cl::cat(category),
       cl::desc("FFN units and channels in multiples of this"));
+  cl::opt<int64_t> minUnits(
+      "min-units", cl::init(0), cl::cat(category),
+      cl::desc("Leave each axis at least so many units"));
   cl::list<std::string> kinds("axes", cl::CommaSeparated,
                               cl::value_desc("KINDS"), cl::cat(category),
                               cl::desc("Kinds to measure"));
@@ -302,6 +307,7 @@ int twist::tools::benchMain(int argc, char **argv) {
   if (!table.empty()) {
     PolicyOptions options;
     options.roundTo = roundTo;
+    options.minUnits = minUnits;
     options.kinds.assign(kinds.begin(), kinds.end());
     return fillTable(name, table, options, given, {state.begin(), state.end()},
                      threads, widths, repeat);

@@ -138,9 +138,10 @@ std::optional<StagedData> twist::tools::stageForData(ModuleOp module,
   return StagedData{std::move(*feed), std::move(*model), threads};
 }
 
-std::optional<prune::Feed>
-twist::tools::reportFeed(ModuleOp module, const StagedData &staged,
-                         prune::FeedOptions options) {
+/// The data to report on, for the staged model.
+static std::optional<prune::Feed> reportFeed(ModuleOp module,
+                                             const StagedData &staged,
+                                             prune::FeedOptions options) {
   options.tables = proof::lookupTables(module);
   options.wholeBatches = true;
   options.context = staged.feed.context();
@@ -150,6 +151,27 @@ twist::tools::reportFeed(ModuleOp module, const StagedData &staged,
     return std::move(*feed);
   fail(feed.takeError());
   return std::nullopt;
+}
+
+std::unique_ptr<TicketData>
+twist::tools::meterForTickets(ModuleOp module, const DataArguments &data,
+                              const QualityArguments &quality,
+                              SiteChoice choice) {
+  auto staged = stageForData(module, data.options(), data.threads, choice);
+  if (!staged)
+    return nullptr;
+  auto report = reportFeed(module, *staged, quality.options(data));
+  if (!report)
+    return nullptr;
+  auto all = std::unique_ptr<TicketData>(
+      new TicketData{std::move(*staged), std::move(*report), {}});
+  auto meter =
+      prune::TicketMeter::create(all->staged.model, all->staged.feed,
+                                 all->report, quality.output, data.threads);
+  if (!meter)
+    return fail(meter.takeError()), nullptr;
+  all->meter.emplace(std::move(*meter));
+  return all;
 }
 
 /// The weights first, since the ticket names them.

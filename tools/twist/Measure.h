@@ -74,10 +74,18 @@ std::optional<StagedData> stageForData(mlir::ModuleOp module,
                                        prune::FeedOptions options, int threads,
                                        SiteChoice choice = SiteChoice::Gated);
 
-/// The data to report on, for the staged model.
-std::optional<prune::Feed> reportFeed(mlir::ModuleOp module,
-                                      const StagedData &staged,
-                                      prune::FeedOptions options);
+/// What measures tickets: its parts refer to each other.
+struct TicketData {
+  StagedData staged;
+  prune::Feed report;
+  std::optional<prune::TicketMeter> meter;
+};
+/// As stageForData, and reads the data to report on; runs the dense model on
+/// these. Null: an error, which is printed.
+std::unique_ptr<TicketData>
+meterForTickets(mlir::ModuleOp module, const DataArguments &data,
+                const QualityArguments &quality,
+                SiteChoice choice = SiteChoice::Gated);
 
 /// The ticket, corrected by `method` if there are sites, beside its weights
 /// PATH.safetensors.

@@ -11,6 +11,7 @@
 
 #include "twist/Dialect/Twist/Transforms/Fingerprint.h"
 #include "twist/Pipeline/Model.h"
+#include "twist/Pipeline/Widths.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
@@ -66,9 +67,10 @@ PolicyArguments::PolicyArguments(cl::OptionCategory &category,
       latency("latency", cl::value_desc("TABLE.json"), cl::cat(category),
               cl::desc("What twist bench --latency-table wrote, for a budget "
                        "of latency")),
-      valueModel("value-model", cl::value_desc("M.onnx"), cl::cat(category),
-                 cl::desc("What twist dfl widths learned: predicts what "
-                          "widths lose, for a budget")),
+      valueModel(
+          "value-model", cl::value_desc("M.onnx|random"), cl::cat(category),
+          cl::desc("What twist dfl widths learned: predicts what "
+                   "widths lose, for a budget; or random: drawn by --seed")),
       dims(category) {}
 
 static std::optional<std::shared_ptr<prune::LatencyTable>>
@@ -119,6 +121,7 @@ std::optional<Choice> PolicyArguments::parse(bool takesTable) const {
     return refuse("--budget is parameters=X, flops=X or latency=X, X a part up "
                   "to 1, a number of parameters or FLOPs, or 3ms, not '" +
                   budget + "'");
+  choice.drawsWidths = valueModel == "random";
   if (kappa.getNumOccurrences())
     return refuse("--kappa and --budget exclude each other");
   bool isLatency = choice.budget->kind == Budget::Latency;
@@ -230,6 +233,8 @@ LogicalResult twist::tools::checkTable(const ChoiceContext &context,
 FailureOr<Ticket> twist::tools::choose(ChoiceContext &context, Choice &choice,
                                        std::vector<PolicyRow> &rows) {
   PolicyOptions &options = choice.options;
+  if (choice.drawsWidths)
+    context.losses = randomWidthLosses(options.seed);
   if (choice.budget) {
     if (failed(checkTable(context, choice)))
       return failure();
@@ -259,6 +264,8 @@ FailureOr<Ticket> twist::tools::choose(ChoiceContext &context, Choice &choice,
     ticket->provenance["budget"] = choice.name();
   else
     ticket->provenance["kappa"] = options.kappa;
+  if (choice.drawsWidths)
+    ticket->provenance["widths"] = "random";
   return ticket;
 }
 

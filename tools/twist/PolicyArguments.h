@@ -20,6 +20,7 @@ struct Choice {
   PolicyOptions options;
   std::optional<Budget> budget;
   std::shared_ptr<prune::LatencyTable> table;
+  bool drawsWidths = false; ///< within the budget, by the seed
 
   /// "kappa 0.5", "parameters=0.5".
   std::string name() const;
@@ -82,7 +83,8 @@ mlir::FailureOr<std::shared_ptr<const prune::Calibration>>
 calibrationFor(mlir::ModuleOp module, TicketPolicy policy, llvm::StringRef path,
                mlir::Location loc);
 
-/// Spends the budget, if there is one, and makes the ticket, with the model's
+/// Spends the budget, if there is one (on drawn widths if the choice draws
+/// them), and makes the ticket, with the model's
 /// hashes and its provenance; prints what the budget bought, and errors.
 mlir::FailureOr<Ticket> choose(ChoiceContext &context, Choice &choice,
                                std::vector<PolicyRow> &rows);

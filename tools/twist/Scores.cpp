@@ -170,7 +170,7 @@ twist::tools::fillScores(ChoiceContext &context, const Choice &choice,
   if (failed(scores))
     return failure();
   context.scores = std::move(*scores);
-  if (policy.valueModel.empty())
+  if (policy.valueModel.empty() || choice.drawsWidths)
     return success();
   auto losses =
       valueModelLosses(policy.valueModel, chosen, calibration, context);

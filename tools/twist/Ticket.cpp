@@ -25,6 +25,11 @@ namespace cl = llvm::cl;
 // The best of several
 //===----------------------------------------------------------------------===//
 
+/// Whether other seeds make other tickets.
+static bool isDrawn(const Choice &choice) {
+  return choice.drawsWidths || choice.options.policy == TicketPolicy::Random;
+}
+
 namespace {
 struct Found {
   Ticket ticket;
@@ -34,8 +39,7 @@ struct Found {
 } // namespace
 
 static void printQualities(ArrayRef<double> values, uint64_t best,
-                           const prune::TicketMeter &meter,
-                           const PolicyOptions &options) {
+                           const prune::TicketMeter &meter, bool isDrawn) {
   double mean = 0, square = 0, count = double(values.size());
   for (double value : values)
     mean += value / count;
@@ -50,19 +54,14 @@ static void printQualities(ArrayRef<double> values, uint64_t best,
                                values.size(), mean, sd,
                                *llvm::min_element(values),
                                *llvm::max_element(values));
-  if (options.policy == TicketPolicy::Random)
+  if (isDrawn)
     llvm::outs() << "best       seed " << best << "\n";
 }
 
 /// Makes and measures `count` tickets with seeds in a row.
 static llvm::Expected<Found> search(ChoiceContext &context, Choice choice,
-                                    int64_t count, const StagedData &staged,
-                                    const prune::Feed &report, StringRef output,
+                                    int64_t count, prune::TicketMeter &meter,
                                     prune::CorrectionKind kind) {
-  auto meter = prune::TicketMeter::create(staged.model, staged.feed, report,
-                                          output, staged.threads);
-  if (!meter)
-    return meter.takeError();
   std::optional<Found> best;
   std::vector<double> values;
   uint64_t first = choice.options.seed, bestSeed = first;
@@ -74,46 +73,39 @@ static llvm::Expected<Found> search(ChoiceContext &context, Choice choice,
     if (failed(ticket))
       return llvm::createStringError("no ticket could be made");
     found.ticket = std::move(*ticket);
-    auto result = meter->measure(keptUnits(found.ticket), kind);
+    auto result = meter.measure(keptUnits(found.ticket), kind);
     if (!result)
       return result.takeError();
     found.result = std::move(*result);
     values.push_back(found.result.quality);
     if (!best ||
-        meter->quality().isBetter(found.result.quality, best->result.quality)) {
+        meter.quality().isBetter(found.result.quality, best->result.quality)) {
       best = std::move(found);
       bestSeed = choice.options.seed;
     }
     progress.at(i + 1);
   }
-  printQualities(values, bestSeed, *meter, choice.options);
+  printQualities(values, bestSeed, meter, isDrawn(choice));
   return std::move(*best);
 }
 
 /// Measures the model with the weights of its products sparse.
 static int measureSparse(ModuleOp module, const DataArguments &data,
                          const QualityArguments &quality, double density) {
-  auto staged =
-      stageForData(module, data.options(), data.threads, SiteChoice::Products);
-  if (!staged)
+  auto measured = meterForTickets(module, data, quality, SiteChoice::Products);
+  if (!measured)
     return 1;
-  auto report = reportFeed(module, *staged, quality.options(data));
-  if (!report)
-    return 1;
-  auto meter = prune::TicketMeter::create(staged->model, staged->feed, *report,
-                                          quality.output, staged->threads);
-  if (!meter)
-    return fail(meter.takeError());
-  auto result = meter->measureSparse(density);
+  prune::TicketMeter &meter = *measured->meter;
+  auto result = meter.measureSparse(density);
   if (!result)
     return fail(result.takeError());
-  llvm::outs() << "quality    " << meter->quality().measure() << " of output '"
-               << meter->quality().output()
-               << llvm::format("', dense %.6g\n", meter->dense())
+  llvm::outs() << "quality    " << meter.quality().measure() << " of output '"
+               << meter.quality().output()
+               << llvm::format("', dense %.6g\n", meter.dense())
                << llvm::format("sparsegpt  %.6g, %.4f of the weights of %zu "
                                "products are not zero\n",
                                result->first, result->second,
-                               staged->model.sites.size());
+                               measured->staged.model.sites.size());
   return 0;
 }
 
@@ -166,10 +158,10 @@ int twist::tools::ticketMain(int argc, char **argv) {
                                 "tickets are measured on data"));
   if (count == 0 && *kind != prune::CorrectionKind::None)
     return fail(llvm::createStringError("--correct needs --search and --data"));
-  if (count > 1 && choice->options.policy != TicketPolicy::Random)
+  if (count > 1 && !isDrawn(*choice))
     return fail(llvm::createStringError(
         "--search draws random tickets; those of another policy are all the "
-        "same"));
+        "same, unless --value-model random draws their widths"));
 
   ToolContext mlirContext;
   auto module = loadForChoice(model, state, &mlirContext);
@@ -195,16 +187,12 @@ int twist::tools::ticketMain(int argc, char **argv) {
     printRows(rows, choice->options);
     return 0;
   }
-  auto staged = stageForData(**module, data.options(), data.threads);
-  if (!staged)
-    return 1;
-  auto report = reportFeed(**module, *staged, quality.options(data));
-  if (!report)
+  auto measured = meterForTickets(**module, data, quality);
+  if (!measured)
     return 1;
   if (!quality.report.empty())
-    llvm::outs() << "measured on\n" << report->protocol();
-  auto found =
-      search(context, *choice, count, *staged, *report, quality.output, *kind);
+    llvm::outs() << "measured on\n" << measured->report.protocol();
+  auto found = search(context, *choice, count, *measured->meter, *kind);
   if (!found)
     return fail(found.takeError());
   found->ticket.provenance["quality"] = found->result.quality;

@@ -87,19 +87,13 @@ int twist::tools::widthsMain(int argc, char **argv) {
   if (failed(plan))
     return 1;
   thinWidths(*plan, steps);
-  auto staged = stageForData(**module, data.options(), data.threads);
-  if (!staged)
+  auto measured = meterForTickets(**module, data, quality);
+  if (!measured)
     return 1;
-  auto report = reportFeed(**module, *staged, quality.options(data));
-  if (!report)
-    return 1;
-  auto meter = prune::TicketMeter::create(staged->model, staged->feed, *report,
-                                          quality.output, staged->threads);
-  if (!meter)
-    return fail(meter.takeError());
   std::optional<Progress> progress;
   auto values = measureWidths(
-      **module, *plan, choice->options, **calibration, *obs, *meter, *kind,
+      **module, *plan, choice->options, **calibration, *obs, *measured->meter,
+      *kind,
       [&](int64_t done, int64_t total) {
         if (!progress)
           progress.emplace("widths", total);

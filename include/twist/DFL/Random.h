@@ -24,7 +24,8 @@ enum DrawFamily : uint32_t {
   DrawInitial = 4, ///< of parameters
   DrawAttack = 5,
   DrawData = 6,
-  DrawBootstrap = 7
+  DrawBootstrap = 7,
+  DrawWidths = 8 ///< of layers
 };
 
 /// Exact draws of usual distributions from one counter's stream: two numbers a

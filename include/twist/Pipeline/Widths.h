@@ -25,6 +25,10 @@ widthFeatures(llvm::ArrayRef<WidthRow> rows, int64_t allowed,
               const prune::Calibration &calibration, const UnitScores &obs,
               mlir::Location loc);
 
+/// Losses that are drawn: of an axis the square of its removed part, times a
+/// factor whose logarithm is normal.
+WidthLosses randomWidthLosses(uint64_t seed);
+
 /// Keeps of each row at most `count` widths below the whole, spread evenly.
 void thinWidths(WidthPlan &plan, int64_t count);
 

@@ -97,8 +97,8 @@ runAll(Runner &runner, const Feed &feed,
            take);
 std::vector<Port> outputPorts(const twist_program *program);
 
-/// Median seconds of each runner on its inputs, run in turn after a run each
-/// that is not counted.
+/// Least seconds of each runner on its inputs, run in turn after a run each
+/// that is not counted: whatever else the machine does only adds to them.
 llvm::Expected<std::vector<double>>
 timeInTurn(llvm::ArrayRef<Runner *> runners,
            llvm::ArrayRef<llvm::ArrayRef<Array>> inputs, int64_t repeat);
