@@ -1,125 +1,223 @@
 """Widths under a budget, chosen by what a model has learned that widths lose: is decision-focused learning of use here?
 
 `twist widths` measures what each width of each axis loses around uniform tickets of some kappas, `twist dfl widths` learns
-from them (mean squared error, or SPO+), and at other kappas, with what the uniform ticket costs as the budget, tickets are
-made with: uniform widths; widths by flap's or obs' scores; by the two models; and random units with widths as even as the
-budget allows, the best of many. Units are obs' (but flap's and random ones), all are corrected by ls and judged on
-the windows that widths were measured on, which are not those of calibration. stories260K: parameters; MiniLM: latency by the table of `twist bench`. Finished files are not made again.
-    benchmarks/bridge [--models stories,minilm] [--tickets 200] [--folder build/benchmarks/bridge]
+from them (mean squared error, or SPO+). At other kappas, with what the uniform ticket costs as the budget, tickets are made
+with: uniform widths; widths by flap's or obs' scores; by the two models; random widths, the best of many; random units with
+widths as even as the budget allows, the best of many. Units are obs' (but flap's and random ones), all are corrected by ls.
+
+Three sets of windows that share none: to calibrate and correct with; to measure widths' losses and pick random tickets by; to
+judge by. Costs: `latency`, by the table of `twist bench` (and what tickets were made is compiled and timed beside the dense
+model); or `parameters`. Finished files are not made again: an interrupted run goes on.
+    benchmarks/bridge [--columns stories:latency,minilm:latency,stories:parameters] [--tickets 200] [--folder DIR]
 """
 import argparse
 import json
 import math
 import os
 import re
+import subprocess
+import sys
 
-from cuts import LENGTH, ROOT, Case, timing, twist
+from cuts import LENGTH, ROOT, TWIST, sampled, timing, tokenised, twist
+
+RANDOM = {"random widths": ["--policy", "obs", "--value-model", "random"], "random units": ["--policy", "random"]}
+CHUNK = 100
 
 
-class Bridge:
-    """One model: its calibration, its costs, and tickets at a budget."""
+class Setting:
+    """What a model is measured at: windows (fit, learn, judge), kappas, widths."""
 
-    def __init__(self, name, options):
-        self.case, self.options = Case(name, options.folder, options), options
-        self.folder = options.folder
-        self.cal, self.table = self.file("bridge.cal"), self.file("table.json")
-        case = self.case
-        self.limits = ["--min-units", 1, "--round-to", 1 if name == "stories" else 384]
-        # Uniform tickets of these kappas have widths of their own among those that are measured.
-        self.train, self.judge = ([.75, .5, .25], [.62, .38]) if name == "stories" else ([.75, .25], [.5])
-        self.widths = 8 if name == "stories" else 4
-        self.data = [*case.arguments(), "--samples", 48 if name == "stories" else 0]
+    def __init__(self, windows, few, train, judge, round_to, widths, dims, repeat, batch, better):
+        self.windows, self.few, self.train, self.judge, self.batch = windows, few, train, judge, batch
+        self.round_to, self.widths, self.dims, self.repeat, self.better = round_to, widths, dims, repeat, better
+
+
+# few: windows that random tickets are picked by. Uniform tickets of all kappas have widths that are measured.
+SETTINGS = {
+    "stories": Setting((64, 64, 64), 64, (.75, .5, .25), (.62, .38), 20, 9, f"batch=1,sequence={LENGTH},past=1", 1000, 16, min),
+    "minilm": Setting((32, 16, 64), 16, (.75, .25), (.5,), 384, 4, f"batch=1,sequence={LENGTH}", 200, 8, max),
+}
+
+
+class Column:
+    """One model and kind of cost: its windows, its costs, and tickets at a budget."""
+
+    def __init__(self, name, cost, options):
+        self.name, self.cost, self.options, self.setting = name, cost, options, SETTINGS[name]
+        self.model, self.cal = self.file(f"{name}.onnx"), self.file(f"{name}.cal")
+        self.table = self.file(f"{name}-table.json") if cost == "latency" else None
+        if not os.path.exists(self.model):
+            script = {"stories": "stories260k"}.get(name, name)
+            subprocess.run([sys.executable, os.path.join(ROOT, "examples", script, "write_onnx.py"), "-o", self.model],
+                           check=True)
+        for i, (part, count) in enumerate(zip(("fit", "learn", "judge"), self.setting.windows)):
+            if os.path.exists(self.windows(part)):
+                continue
+            if name == "stories":
+                sampled(self.model, self.windows(part), count, seed=i)
+            else:
+                tokenised("wikitext-2-valid.txt", self.windows(part), count, skip=600 * i)
+        self.limits = ["--min-units", 1, "--round-to", self.setting.round_to]
         if not os.path.exists(self.cal):
-            twist("calibrate", case.model, "--data", case.data, "--batch", case.batch, "-o", self.cal)
-        self.latency = ["--latency", self.table] if name == "minilm" else []
-        if self.latency and not os.path.exists(self.table):
-            twist("bench", case.model, "--latency-table", self.table, "--dim", f"batch={case.batch},sequence={LENGTH}",
-                  "--widths", self.widths, "--round-to", 384, "--repeat", options.repeat, "--threads", options.threads)
+            twist("calibrate", self.model, "--data", self.windows("fit"), "--batch", self.setting.batch, "-o", self.cal)
+        if self.table and not os.path.exists(self.table):
+            _, wall, cpu = twist("bench", self.model, "--latency-table", self.table, "--dim", self.setting.dims, "--widths",
+                                 self.setting.widths, *self.limits, "--repeat", self.setting.repeat, "--threads", 1)
+            print(f"[{self.table}] {wall:.0f} s, {cpu:.0f} s of processor time", flush=True)
+        self.latency = ["--latency", self.table] if self.table else []
 
-    def file(self, end):
-        return os.path.join(self.folder, f"{self.case.name}-{end}")
+    def file(self, name):
+        return os.path.join(self.options.folder, name)
 
-    def values(self, kappa):
-        path = self.file(f"widths-{kappa}.json")
+    def windows(self, part):
+        return self.file(f"{self.name}-{part}.npy")
+
+    def data(self, part):
+        return ["--data", self.windows("fit"), "--report", self.windows(part), "--batch", self.setting.batch, "--threads",
+                self.options.threads, "--correct", "ls"]
+
+    def values(self, kappa, part="learn"):
+        """What widths lose around a uniform ticket."""
+        path = self.file(f"{self.name}-{self.cost}-{part}-{kappa}.json")
         if not os.path.exists(path):
-            _, wall, cpu = twist("widths", self.case.model, "--calibration", self.cal, "--kappa", kappa, *self.limits,
-                                 "--widths", self.widths, *self.latency, *self.data, "-o", path)
+            _, wall, cpu = twist("widths", self.model, "--calibration", self.cal, "--kappa", kappa, *self.limits, "--widths",
+                                 self.setting.widths, *self.latency, *self.data(part), "-o", path)
             print(f"[{path}] {wall:.0f} s, {cpu:.0f} s of processor time", flush=True)
         return path
 
-    def budget(self, kappa):
-        """What the uniform ticket of a kappa costs."""
-        values = json.load(open(self.values(kappa), encoding="utf-8"))
-        whole = sum(axis["costs"][-1] for axis in values["axes"])
-        if self.latency:
-            dense = round(1e9 * json.load(open(self.table, encoding="utf-8"))["dense_seconds"])
-            return f"latency={(dense - whole + values['allowed'] + 1) / 1e6:.6f}ms"
-        out, *_ = twist("ticket", self.case.model, "--budget", "parameters=0.99", "-o", self.file("ticket.json"))
-        dense = int(re.search(r"budget +\d+ of (\d+)", out)[1])
-        return f"parameters={dense - whole + values['allowed']}"
-
-    def quality(self, kappa, policy, model=None):
-        """Of the ticket, or the best of random ones, and what it keeps of the budget."""
-        count = self.options.tickets if policy == "random" else 1
-        key = self.file(f"quality-{kappa}-{policy}-{os.path.basename(model or '')}-{count}.json")
-        if not os.path.exists(key):
-            calibration = ["--calibration", self.cal] if policy != "random" else []
-            out, *_ = twist("ticket", self.case.model, "--policy", policy, *calibration, "--budget", self.budget(kappa),
-                            *self.limits, *self.latency, *(["--value-model", model] if model else []), "--search", count,
-                            "--correct", "ls", *self.data, "-o", self.file("ticket.json"))
-            mean, least, most = map(float, re.search(r"mean (\S+), sd \S+, min (\S+), max (\S+)", out).groups())
-            with open(key, "w", encoding="utf-8") as file:
-                json.dump({"mean": mean, "min": least, "max": most, "budget": re.search(r"budget .*", out)[0]}, file)
-            print(f"[{key}] {mean} {re.search(r'budget .*', out)[0]}", flush=True)
-        found = json.load(open(key, encoding="utf-8"))
-        return found["min" if self.case.measure == "perplexity" else "max"] if policy == "random" else found["mean"]
+    def learn(self, method):
+        """A model of the widths at the kappas to train at. Where it is cheap, also what it loses at those to judge by."""
+        path = self.file(f"{self.name}-{self.cost}-{method.replace('+', 'plus')}.onnx")
+        if not os.path.exists(path):
+            judged = [self.values(k, "judge") for k in self.setting.judge] if self.name == "stories" else []
+            out, wall, _ = twist("dfl", "widths", *map(self.values, self.setting.train), *(["--judge", ",".join(judged)] if
+                                 judged else []), "--method", method, "--model", self.options.value, "--epochs",
+                                 self.options.epochs, "-o", path)
+            print(f"{self.name}, {self.cost}, {method}, {wall:.0f} s\n{out}", flush=True)
+        return path
 
     def uniform(self, kappa):
-        values = json.load(open(self.values(kappa), encoding="utf-8"))
-        return math.exp(values["uniform"]) if values["measure"] == "perplexity" else 1 - values["uniform"]
+        return ["--policy", "obs", "--calibration", self.cal, "--kappa", kappa, *self.limits]
+
+    def budget(self, kappa):
+        """What the uniform ticket costs."""
+        even = json.load(open(self.quality("uniform", kappa)["ticket"], encoding="utf-8"))["axes"]
+        kept = {name: (len(axis["keep"]), axis["units"]) for name, axis in even.items()}
+        if self.table:
+            table = json.load(open(self.table, encoding="utf-8"))
+            saved = sum(0 if kept[row["axis"]][0] == row["units"] else row["saved"][row["widths"].index(kept[row["axis"]][0])]
+                        for row in table["axes"])
+            # Costs are whole nanoseconds.
+            return f"latency={1e3 * (table['dense_seconds'] - saved) + 1e-6 * len(kept):.6f}ms"
+        axes = json.load(open(self.values(self.setting.train[0]), encoding="utf-8"))["axes"]
+        out, *_ = twist("ticket", self.model, "--budget", "parameters=0.99", "-o", self.file("ticket.json"))
+        dense = int(re.search(r"budget +\d+ of (\d+)", out)[1])
+        return f"parameters={dense - sum(round(a['costs'][-1] * (1 - kept[a['axis']][0] / a['units'])) for a in axes)}"
+
+    def made_by(self, arm, kappa):
+        """The policy's arguments."""
+        if arm == "uniform":
+            return self.uniform(kappa)
+        model = self.learn(arm.split(", ")[1].lower()) if arm.startswith("learned") else None
+        policy = RANDOM.get(arm) or ["--policy", "flap" if arm.startswith("flap") else "obs"]
+        calibration = [] if arm == "random units" else ["--calibration", self.cal]
+        return [*policy, *calibration, *(["--value-model", model] if model else []), "--budget", self.budget(kappa),
+                *self.limits, *self.latency]
+
+    def search(self, arm, kappa):
+        """The best seed of random tickets by the windows to learn with, in parts that are kept."""
+        found = []
+        for first in range(0, self.options.tickets, CHUNK):
+            path = self.file(f"{self.name}-{self.cost}-{kappa}-{arm.replace(' ', '-')}-{first}.json")
+            count = min(CHUNK, self.options.tickets - first)
+            if not os.path.exists(path):
+                out, wall, cpu = twist("ticket", self.model, *self.made_by(arm, kappa), "--search", count, "--seed", first,
+                                       "--samples", self.setting.few, *self.data("learn"), "-o", self.file("ticket.json"))
+                least, most = map(float, re.search(r"min (\S+), max (\S+)", out).groups())
+                with open(path, "w", encoding="utf-8") as file:
+                    json.dump({"quality": self.setting.better(least, most), "count": count,
+                               "seed": int(re.search(r"best +seed (\d+)", out)[1])}, file)
+                print(f"[{path}] {wall:.0f} s, {cpu:.0f} s of processor time", flush=True)
+            found.append(json.load(open(path, encoding="utf-8")))
+        return self.setting.better(found, key=lambda part: part["quality"])["seed"]
+
+    def quality(self, arm, kappa):
+        """On the windows to judge by: {quality, dense, ticket}."""
+        path = self.file(f"{self.name}-{self.cost}-{kappa}-{re.sub('[^a-z0-9+]+', '-', arm.lower())}.json")
+        if not os.path.exists(path):
+            ticket = path.replace(".json", "-ticket.json")
+            seed = ["--seed", self.search(arm, kappa)] if arm in RANDOM else []
+            out, *_ = twist("ticket", self.model, *self.made_by(arm, kappa), *seed, "--search", 1, *self.data("judge"), "-o",
+                            ticket)
+            found = {"quality": float(re.search(r"mean (\S+),", out)[1]), "dense": float(re.search(r"', dense (\S+)", out)[1]),
+                     "ticket": ticket, "budget": (re.search(r"budget +(.*)", out) or [0, "kappa"])[1]}
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(found, file)
+            print(f"[{path}] {found['quality']} {found['budget']}", flush=True)
+        return json.load(open(path, encoding="utf-8"))
+
+    def milliseconds(self, kappa, tickets):
+        """The least of runs of the dense and the cut programs, in turn."""
+        programs = []
+        for name, ticket in [("dense", None), *tickets.items()]:
+            programs.append(self.file(f"{self.name}-{kappa}-{re.sub('[^a-z0-9+]+', '-', name.lower())}-program"))
+            twist("compile", self.model, *(["--ticket", ticket] if ticket else []), "-o", programs[-1])
+        best = dict.fromkeys(["dense", *tickets], math.inf)
+        for _ in range(self.options.rounds):
+            for name, program in zip(best, programs):
+                out, *_ = twist("bench", program, "--dim", self.setting.dims, "--threads", 1, "--repeat", self.setting.repeat
+                                // 10, "--json")
+                best[name] = min(best[name], 1e3 * json.loads(out)["min_seconds"])
+        return best
 
 
-def learn(method, bridges, options):
-    """One model from the measured widths of all models at the kappas to train at."""
-    names = "-".join(b.case.name for b in bridges)
-    path = os.path.join(options.folder, f"value-{names}-{method.replace('+', 'plus')}.onnx")
-    train = [b.values(k) for b in bridges for k in b.train]
-    judge = [b.values(k) for b in bridges for k in b.judge]
-    out, wall, _ = twist("dfl", "widths", *train, "--judge", ",".join(judge), "--method", method, "--model", options.value,
-                         "--epochs", options.epochs, "-o", path)
-    print(f"{method}, {wall:.0f} s\n{out}", flush=True)
-    return path
+def print_table(columns, arms, found):
+    cells = [(column, kappa) for column in columns for kappa in column.setting.judge]
+    rows = []
+    for arm in arms:
+        row = []
+        for column, kappa in cells:
+            here = [found[column, kappa, other] for other in arms if (column, kappa, other) in found]
+            value = found.get((column, kappa, arm))
+            text = "" if value is None else f"{value:.4g}"
+            row.append(f"**{text}**" if value is not None and value == column.setting.better(here) else text)
+        rows.append([arm, *row])
+    print(timing.table(["widths by", *(f"{c.name}, {c.cost} {k:g}" for c, k in cells)], rows), flush=True)
+
+
+def print_times(column, kappa, times, tickets):
+    dense = times["dense"]
+    print(timing.table([f"{column.name} {kappa:g}", "ms", "of dense", "budget"],
+                       [[name, f"{ms:.4g}", f"{ms / dense:.3f}", tickets.get(name, "")] for name, ms in times.items()]),
+          flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="stories,minilm")
+    parser.add_argument("--columns", default="stories:latency,minilm:latency,stories:parameters")
     parser.add_argument("--tickets", type=int, default=200, help="random ones")
-    parser.add_argument("--windows", type=int, default=16, help="of MiniLM to calibrate; half as many to report")
     parser.add_argument("--value", default="linear", help="linear or relu:WIDTH")
     parser.add_argument("--epochs", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=0, help="of each run; 0: one per processor")
-    parser.add_argument("--repeat", type=int, default=9, help="runs a program of the latency table")
+    parser.add_argument("--rounds", type=int, default=20, help="in which tickets' programs are timed; 0: they are not")
     parser.add_argument("--folder", default=os.path.join(ROOT, "build", "benchmarks", "bridge"))
     options = parser.parse_args()
     os.makedirs(options.folder, exist_ok=True)
-    bridges = [Bridge(name, options) for name in options.models.split(",")]
-    models = {method: learn(method, bridges, options) for method in ("mse", "spo+")}
-    rows = []
-    arms = {"uniform": lambda b, k: b.uniform(k), "flap's scores": lambda b, k: b.quality(k, "flap"),
-            "obs' scores": lambda b, k: b.quality(k, "obs"),
-            "learned, MSE": lambda b, k: b.quality(k, "obs", models["mse"]),
-            "learned, SPO+": lambda b, k: b.quality(k, "obs", models["spo+"]),
-            f"best of {options.tickets} random": lambda b, k: b.quality(k, "random")}
-    columns = [(b, k) for b in bridges for k in b.judge]
-    found = {name: [arm(b, k) for b, k in columns] for name, arm in arms.items()}
-    for name, values in found.items():
-        cells = []
-        for i, ((bridge, _), value) in enumerate(zip(columns, values)):
-            best = (min if bridge.case.measure == "perplexity" else max)(v[i] for v in found.values())
-            cells.append(f"**{value:.4g}**" if value == best else f"{value:.4g}")
-        rows.append([name, *cells])
-    print(timing.table(["widths by", *(f"{b.case.name} {k:g}" for b, k in columns)], rows))
+    columns = [Column(*text.split(":"), options) for text in options.columns.split(",")]
+    arms = ["uniform", "flap's scores", "obs' scores", "learned, MSE", "learned, SPO+"] + (list(RANDOM) if options.tickets else [])
+    found, tickets = {}, {}
+    for group in (arms[:5], *([arm] for arm in arms[5:])):
+        for column in columns:
+            for kappa in column.setting.judge:
+                for arm in group:
+                    cell = column.quality(arm, kappa)
+                    found[column, kappa, arm] = cell["quality"]
+                    tickets.setdefault((column, kappa), {})[arm] = cell
+        print_table(columns, arms, found)
+    for (column, kappa), cells in tickets.items():
+        if column.table and options.rounds:
+            times = column.milliseconds(kappa, {arm: cell["ticket"] for arm, cell in cells.items()})
+            print_times(column, kappa, times, {arm: cell["budget"] for arm, cell in cells.items()})
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def sampled(model, path, windows, seed):
     np.save(path, ids)
 
 
-def tokenised(text, path, windows):
+def tokenised(text, path, windows, skip=0):
     import tokenizers
     import write_onnx
     tokenizer = tokenizers.Tokenizer.from_file(os.path.join(write_onnx.package_folder(), "tokenizer.json"))
@@ -63,7 +63,7 @@ def tokenised(text, path, windows):
     with open(os.path.join(DATA, "text", text), encoding="utf-8") as file:
         ids = tokenizer.encode(file.read(), add_special_tokens=False).ids
     first, last = (tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]"))
-    rows = np.array(ids[:windows * (LENGTH - 2)]).reshape(windows, LENGTH - 2)
+    rows = np.array(ids[skip * (LENGTH - 2):(skip + windows) * (LENGTH - 2)]).reshape(windows, LENGTH - 2)
     ends = [np.full((windows, 1), i) for i in (first, last)]
     np.save(path, np.concatenate([ends[0], rows, ends[1]], 1))
 
