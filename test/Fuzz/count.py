@@ -85,9 +85,9 @@ class Counter:
         with open(base + ".txt", "w", encoding="utf-8") as file:
             file.write(text)
         for path in re.findall(r"kept in '(.*)'", text)[-1:]:
-            for name in (path, path + ".so"):
-                if os.path.exists(name):
-                    shutil.copy(name, base + ".input")
+            for end in ("", ".so"):
+                if os.path.exists(path + end):
+                    shutil.copy(path + end, base + ".input" + end)
             shutil.rmtree(os.path.dirname(path))
         print(f"crash: mutation {at}, kept in {base}.input", flush=True)
 

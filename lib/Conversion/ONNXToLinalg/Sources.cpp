@@ -49,6 +49,9 @@ static Results lowerConstantOfShape(Lowering &l, Operation *op) {
     return failure();
   Value scalar;
   auto value = ::mlir::cast<onnx::ConstantOfShapeOp>(op).getValue();
+  if (value && value->getNumElements() != 1)
+    return op->emitError() << "fills with one value, it has "
+                           << value->getNumElements();
   if (value)
     scalar = arith::ConstantOp::create(
         l.b, ::mlir::cast<TypedAttr>(

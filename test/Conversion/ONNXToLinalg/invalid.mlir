@@ -118,3 +118,10 @@ func.func @index(%x: tensor<4xf32>) -> tensor<2xf32> {
   %y = onnx.Gather %x, %i : (tensor<4xf32>, tensor<2xi64>) -> tensor<2xf32>
   return %y : tensor<2xf32>
 }
+
+// -----
+func.func @fill(%x: tensor<2xi64>) -> tensor<?x?xf32> {
+  // expected-error @+1 {{fills with one value, it has 0}}
+  %y = onnx.ConstantOfShape %x {value = dense<> : tensor<0xf32>} : (tensor<2xi64>) -> tensor<?x?xf32>
+  return %y : tensor<?x?xf32>
+}
