@@ -201,7 +201,8 @@ static LogicalResult pullSoftmaxBack(Operation *op, Backward &backward,
   Value gradient =
       nn::SoftmaxGradientOp::create(b, op->getLoc(), result.getType(), result,
                                     backward.cotangentOf(result),
-                                    b.getI64IntegerAttr(softmax.getDimension()))
+                                    b.getI64IntegerAttr(softmax.getDimension()),
+                                    /*causal=*/IntegerAttr())
           .getResult();
   if (gradient.getType() != softmax.getInput().getType())
     gradient = tensor::CastOp::create(b, op->getLoc(),

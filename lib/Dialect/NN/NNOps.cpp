@@ -248,8 +248,33 @@ LogicalResult CrossEntropyOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
-// Gradients
+// Softmax and gradients
 //===----------------------------------------------------------------------===//
+
+void CausalSoftmaxOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  getDpsEffects(*this, effects);
+}
+
+LogicalResult
+CausalSoftmaxOp::reifyResultShapes(OpBuilder &b,
+                                   ReifiedRankedShapedTypeDims &s) {
+  return reifyFromInit(b, *this, s);
+}
+
+LogicalResult CausalSoftmaxOp::verify() {
+  auto type = cast<ShapedType>(getInput().getType());
+  auto initType = cast<ShapedType>(getInit().getType());
+  if (type.getRank() < 2 ||
+      type.getElementType() != initType.getElementType() ||
+      shapesDiffer(type.getShape(), initType.getShape()))
+    return emitOpError("init must have the shape and element type of input, "
+                       "with two dimensions or more");
+  if (static_cast<int64_t>(getOffset()) < 0)
+    return emitOpError("offset must not be negative");
+  return verifyResults(*this);
+}
 
 void SoftmaxGradientOp::getEffects(
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
@@ -274,6 +299,11 @@ LogicalResult SoftmaxGradientOp::verify() {
   if (static_cast<int64_t>(getDimension()) < 0 ||
       static_cast<int64_t>(getDimension()) >= type.getRank())
     return emitOpError("dimension must lie in [0, rank)");
+  if (std::optional<uint64_t> causal = getCausal();
+      causal && (static_cast<int64_t>(*causal) < 0 || type.getRank() < 2 ||
+                 static_cast<int64_t>(getDimension()) != type.getRank() - 1))
+    return emitOpError("causal must not be negative, of rows of the last "
+                       "dimension of two or more");
   return verifyResults(*this);
 }
 

@@ -50,6 +50,20 @@ func.func @cross_entropy(%x: tensor<?x8xf32>, %t: tensor<?xi64>, %e: tensor<?xf3
   return %y#0 : tensor<?xf32>
 }
 
+// Elements above the diagonal count as -inf for softmax, and as 0 for its gradient.
+// CHECK-LABEL: @causal
+// CHECK: linalg.index 1
+// CHECK: arith.cmpi ule
+// CHECK: arith.select {{.*}}, %{{.*}}, %{{.*}} : f32
+// CHECK: math.exp
+// CHECK-COUNT-2: arith.cmpi ule
+// CHECK-NOT: nn.
+func.func @causal(%x: tensor<?x8xf32>, %g: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %y = nn.causal_softmax ins(%x : tensor<?x8xf32>) outs(%x : tensor<?x8xf32>) offset 2 -> tensor<?x8xf32>
+  %d = nn.softmax_gradient ins(%y : tensor<?x8xf32>) outs(%g : tensor<?x8xf32>) dimension 1 causal 2 -> tensor<?x8xf32>
+  return %d : tensor<?x8xf32>
+}
+
 // CHECK-LABEL: @gradients
 // CHECK-COUNT-3: linalg.generic {{.*}}["parallel", "reduction"]
 // CHECK-NOT: nn.

@@ -128,6 +128,30 @@ func.func @f(%y: tensor<4x8xf32>, %g: tensor<4x8xf32>) {
 }
 
 // -----
+// C4 of softmax_gradient
+func.func @f(%y: tensor<4x8xf32>, %g: tensor<4x8xf32>) {
+  // expected-error @+1 {{causal must not be negative, of rows of the last dimension}}
+  %d = nn.softmax_gradient ins(%y : tensor<4x8xf32>) outs(%g : tensor<4x8xf32>) dimension 0 causal 0 -> tensor<4x8xf32>
+  return
+}
+
+// -----
+// C1 of causal_softmax
+func.func @f(%y: tensor<8xf32>) {
+  // expected-error @+1 {{init must have the shape and element type of input, with two dimensions or more}}
+  %d = nn.causal_softmax ins(%y : tensor<8xf32>) outs(%y : tensor<8xf32>) offset 0 -> tensor<8xf32>
+  return
+}
+
+// -----
+// C2 of causal_softmax
+func.func @f(%y: tensor<4x8xf32>) {
+  // expected-error @+1 {{offset must not be negative}}
+  %d = nn.causal_softmax ins(%y : tensor<4x8xf32>) outs(%y : tensor<4x8xf32>) offset -1 -> tensor<4x8xf32>
+  return
+}
+
+// -----
 // C1 of norm_gradient
 func.func @f(%x: tensor<4x8xf32>, %s: tensor<8xf32>, %g: tensor<4x7xf32>, %m: tensor<4xf32>) {
   // expected-error @+1 {{init must have the shape and element type of input}}

@@ -61,6 +61,19 @@ func.func @softmax_gradient(%y: tensor<?x8xf32>, %g: tensor<?x8xf32>) -> tensor<
   return %d : tensor<?x8xf32>
 }
 
+// CHECK-LABEL: @causal
+// CHECK: nn.causal_softmax ins({{.*}} : tensor<?x8xf32>) outs({{.*}} : tensor<?x8xf32>) offset 1 -> tensor<?x8xf32>
+// CHECK: nn.softmax_gradient ins({{.*}} : tensor<?x8xf32>) outs({{.*}} : tensor<?x8xf32>) dimension 1 causal 1 -> tensor<?x8xf32>
+// BUF-LABEL: @causal
+// BUF: nn.causal_softmax ins({{.*}} : memref<?x8xf32>) outs({{.*}} : memref<?x8xf32>) offset 1
+// BUF: nn.softmax_gradient {{.*}} dimension 1 causal 1
+func.func @causal(%x: tensor<?x8xf32>, %g: tensor<?x8xf32>, %n: index) -> tensor<?x8xf32> {
+  %e = tensor.empty(%n) : tensor<?x8xf32>
+  %y = nn.causal_softmax ins(%x : tensor<?x8xf32>) outs(%e : tensor<?x8xf32>) offset 1 -> tensor<?x8xf32>
+  %d = nn.softmax_gradient ins(%y : tensor<?x8xf32>) outs(%g : tensor<?x8xf32>) dimension 1 causal 1 -> tensor<?x8xf32>
+  return %d : tensor<?x8xf32>
+}
+
 // CHECK-LABEL: @norm_gradient
 // CHECK: nn.norm_gradient ins({{.*}}, {{.*}}, {{.*}} : tensor<?x8xf32>, tensor<8xf32>, tensor<?x8xf32>) outs({{.*}} : tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>) {centred, epsilon = 1.000000e-05 : f64} -> tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>
 func.func @norm_gradient(%x: tensor<?x8xf32>, %s: tensor<8xf32>, %g: tensor<?x8xf32>, %m: tensor<?xf32>) -> tensor<?x8xf32> {

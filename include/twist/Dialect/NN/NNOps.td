@@ -200,17 +200,47 @@ def NN_CrossEntropyOp : NN_MultiOp<"cross_entropy"> {
   }];
 }
 
+def NN_CausalSoftmaxOp : NN_Op<"causal_softmax"> {
+  let summary = "softmax of the first elements of each row, zeros after them";
+  let description = [{
+    Semantics: with n the size of the last dimension, row i of the one before it
+    (for each index of the others) has m = min(n, i + `offset` + 1) elements:
+    `result[.., i, j]` is element j of the softmax of `input[.., i, 0 .. m)` for
+    j < m, else 0. Elements from m on are not read.
+
+    Constraints:
+    - C1: `init` has `input`'s shape and element type, of rank >= 2.
+    - C2: 0 <= `offset`.
+    - C3: on tensors there is a result, of `init`'s type; on buffers none.
+
+    Example:
+    ```mlir
+    %y = nn.causal_softmax ins(%x : tensor<?x8x8xf32>) outs(%init : tensor<?x8x8xf32>)
+         offset 0 -> tensor<?x8x8xf32>
+    ```
+  }];
+  let arguments = (ins NN_FloatTensorOrBuffer:$input, NN_FloatTensorOrBuffer:$init,
+                       I64Attr:$offset);
+  let assemblyFormat = [{
+    `ins` `(` $input `:` type($input) `)` `outs` `(` $init `:` type($init) `)`
+    `offset` $offset attr-dict (`->` type($result)^)?
+  }];
+}
+
 def NN_SoftmaxGradientOp : NN_Op<"softmax_gradient"> {
   let summary = "what softmax's input gets from its result's cotangent";
   let description = [{
     Semantics: along `dimension`, with y a line of `softmax` and g the same line of
     `init`, `result = y * (g - sum(y * g))`. The cotangent is the init, as it is
-    read where it is written.
+    read where it is written. With `causal` it is the gradient of
+    nn.causal_softmax with this offset: of row i only the first i + `causal` + 1
+    elements are read, and the others of the result are 0.
 
     Constraints:
     - C1: `init` has `softmax`'s shape and element type.
     - C2: 0 <= `dimension` < rank.
     - C3: on tensors there is a result, of `init`'s type; on buffers none.
+    - C4: `causal` >= 0, `dimension` is the last and not the only one then.
 
     Example:
     ```mlir
@@ -219,10 +249,10 @@ def NN_SoftmaxGradientOp : NN_Op<"softmax_gradient"> {
     ```
   }];
   let arguments = (ins NN_FloatTensorOrBuffer:$softmax, NN_FloatTensorOrBuffer:$init,
-                       I64Attr:$dimension);
+                       I64Attr:$dimension, OptionalAttr<I64Attr>:$causal);
   let assemblyFormat = [{
     `ins` `(` $softmax `:` type($softmax) `)` `outs` `(` $init `:` type($init) `)`
-    `dimension` $dimension attr-dict (`->` type($result)^)?
+    `dimension` $dimension (`causal` $causal^)? attr-dict (`->` type($result)^)?
   }];
 }
 

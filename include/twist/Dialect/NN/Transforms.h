@@ -18,6 +18,12 @@ namespace twist::nn {
 void registerBufferizableOpInterfaceExternalModels(
     mlir::DialectRegistry &registry);
 
+/// On a contraction, an array [first, second, offset] of i64: terms whose loop
+/// `second` is above loop `first` + offset are 0, or, where both loops are
+/// parallel, belong to elements that nobody reads. nn-find-causal puts it
+/// there.
+inline constexpr llvm::StringLiteral triangleAttr = "nn.triangle";
+
 /// Writes `op`, an nn op or softmax on tensors, as linalg ops before it;
 /// returns the values that take the places of its results.
 mlir::FailureOr<mlir::SmallVector<mlir::Value>>

@@ -86,6 +86,7 @@ void nn::registerBufferizableOpInterfaceExternalModels(
     RMSNormOp::attachInterface<NNModel<RMSNormOp>>(*context);
     GatherOp::attachInterface<NNModel<GatherOp>>(*context);
     AgainOp::attachInterface<AgainModel>(*context);
+    CausalSoftmaxOp::attachInterface<NNModel<CausalSoftmaxOp>>(*context);
     CrossEntropyOp::attachInterface<NNModel<CrossEntropyOp>>(*context);
     NormGradientOp::attachInterface<NNModel<NormGradientOp>>(*context);
     SoftmaxGradientOp::attachInterface<NNModel<SoftmaxGradientOp>>(*context);

@@ -144,8 +144,8 @@ FailureOr<SmallVector<Value>> nn::decompose(RewriterBase &rewriter,
   rewriter.setInsertionPoint(op);
   auto one = [](Value value) -> Results { return SmallVector<Value>{value}; };
   return TypeSwitch<Operation *, Results>(op)
-      .Case<LayerNormOp, RMSNormOp, CrossEntropyOp, SoftmaxGradientOp,
-            NormGradientOp>(
+      .Case<LayerNormOp, RMSNormOp, CrossEntropyOp, CausalSoftmaxOp,
+            SoftmaxGradientOp, NormGradientOp>(
           [&](auto rows) { return decomposeRows(rewriter, rows); })
       .Case([&](GatherOp gather) {
         return one(decomposePlainly(rewriter, gather));

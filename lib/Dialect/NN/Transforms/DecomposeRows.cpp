@@ -251,9 +251,56 @@ SmallVector<Value> nn::decomposeRows(RewriterBase &b, CrossEntropyOp op) {
 // Gradients
 //===----------------------------------------------------------------------===//
 
+/// `value`, with `rest` where j > i + offset in its last two dimensions i, j.
+static Value fillTriangle(OpBuilder &b, Location loc, Value value,
+                          int64_t offset, double rest) {
+  auto type = cast<RankedTensorType>(value.getType());
+  int64_t rank = type.getRank();
+  AffineMap id = AffineMap::getMultiDimIdentityMap(rank, b.getContext());
+  SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
+  Value init = tensor::EmptyOp::create(
+      b, loc, tensor::getMixedSizes(b, loc, value), type.getElementType());
+  Value filled =
+      linalg::GenericOp::create(
+          b, loc, init.getType(), value, init, {id, id}, loops,
+          [&](OpBuilder &b, Location loc, ValueRange x) {
+            Value row = linalg::IndexOp::create(b, loc, rank - 2);
+            Value last = arith::AddIOp::create(
+                b, loc, row, arith::ConstantIndexOp::create(b, loc, offset));
+            Value isRead = arith::CmpIOp::create(
+                b, loc, arith::CmpIPredicate::ule,
+                linalg::IndexOp::create(b, loc, rank - 1), last);
+            Value other = arith::ConstantOp::create(
+                b, loc, FloatAttr::get(x[0].getType(), rest));
+            Value picked = arith::SelectOp::create(b, loc, isRead, x[0], other);
+            linalg::YieldOp::create(b, loc, picked);
+          })
+          .getResult(0);
+  return filled.getType() == type
+             ? filled
+             : tensor::CastOp::create(b, loc, type, filled).getResult();
+}
+
+SmallVector<Value> nn::decomposeRows(RewriterBase &b, CausalSoftmaxOp op) {
+  Location loc = op.getLoc();
+  auto type = cast<RankedTensorType>(op.getInit().getType());
+  Value masked = fillTriangle(b, loc, op.getInput(), op.getOffset(),
+                              -std::numeric_limits<double>::infinity());
+  auto softmax =
+      linalg::SoftmaxOp::create(b, loc, TypeRange{type}, masked, op.getInit(),
+                                b.getI64IntegerAttr(type.getRank() - 1));
+  FailureOr<SmallVector<Value>> result = softmax.decomposeOperation(b);
+  softmax.erase();
+  return *result;
+}
+
 SmallVector<Value> nn::decomposeRows(RewriterBase &b, SoftmaxGradientOp op) {
   Location loc = op.getLoc();
   Value softmax = op.getSoftmax(), cotangent = op.getInit();
+  if (op.getCausal()) {
+    softmax = fillTriangle(b, loc, softmax, *op.getCausal(), 0);
+    cotangent = fillTriangle(b, loc, cotangent, *op.getCausal(), 0);
+  }
   auto type = cast<RankedTensorType>(cotangent.getType());
   unsigned rank = type.getRank(), dim = op.getDimension();
   AffineMap id = AffineMap::getMultiDimIdentityMap(rank, b.getContext());

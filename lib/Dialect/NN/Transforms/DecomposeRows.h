@@ -20,6 +20,8 @@ mlir::SmallVector<mlir::Value> decomposeRows(mlir::RewriterBase &b,
 mlir::SmallVector<mlir::Value> decomposeRows(mlir::RewriterBase &b,
                                              CrossEntropyOp op);
 mlir::SmallVector<mlir::Value> decomposeRows(mlir::RewriterBase &b,
+                                             CausalSoftmaxOp op);
+mlir::SmallVector<mlir::Value> decomposeRows(mlir::RewriterBase &b,
                                              SoftmaxGradientOp op);
 mlir::SmallVector<mlir::Value> decomposeRows(mlir::RewriterBase &b,
                                              NormGradientOp op);
