@@ -4,7 +4,6 @@ Both engines run in one process, in turn; medians. Writes a markdown table.
     benchmarks/prefill [--cases gpt2,mlp] [--threads 1,2] [--repeats 7] [-o FILE]
 """
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "python"))
 
+from peak import machine  # noqa: E402
 from twist_tools import compare, native, timing  # noqa: E402
 from twist_tools.models import gpt2  # noqa: E402
 from twist_tools.models.graph import Graph  # noqa: E402
@@ -38,17 +38,6 @@ def gpt2_small(layers):
                     style="split", norm="fused")
     macs = ROWS * (12 * c.dim * c.dim + 2 * ROWS * c.dim) * layers + ROWS * c.dim * c.vocab
     return gpt2.build(c), 2 * macs
-
-
-def machine(threads):
-    binary = os.path.join(BUILD, "machine")
-    # Left alone, clang takes half the width on processors that clock lower for the whole one.
-    subprocess.run(["clang-22", "-O3", "-march=native", "-mprefer-vector-width=512", "-pthread",
-                    os.path.join(ROOT, "benchmarks", "machine.c"), "-o", binary], check=True)
-    # The best of several: a neighbour's load on a shared machine only ever lowers a limit.
-    runs = [json.loads(subprocess.run([binary, str(threads)], check=True, capture_output=True, text=True).stdout)
-            for _ in range(7)]
-    return {key: max(run[key] for run in runs) for key in runs[0]}
 
 
 def compiled(name, model):
