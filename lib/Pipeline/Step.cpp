@@ -13,6 +13,7 @@
 #include "twist/Pipeline/Compile.h"
 #include "twist/Pipeline/InitAll.h"
 #include "twist/Support/OutputFile.h"
+#include "twist/Target/Object/Object.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringExtras.h"
@@ -561,4 +562,14 @@ Expected<std::unique_ptr<train::StepCompiler>>
 twist::makeStepCompiler(StringRef modelPath,
                         const StepCompilerOptions &options) {
   return Compiler::create(modelPath, options);
+}
+
+Expected<std::string> twist::describeBF16(StringRef cpu) {
+  MLIRContext context;
+  Errors errors(&context);
+  FailureOr<object::Target> target =
+      object::createTarget(cpu, UnknownLoc::get(&context));
+  if (failed(target))
+    return errors.take();
+  return target->describeBF16().str();
 }

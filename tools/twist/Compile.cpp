@@ -90,6 +90,11 @@ static void printTable(const twist::CompiledFiles &made, double seconds) {
                  << made.card.getString("precision").value_or("") << ", for "
                  << made.card.getObject("target")->getString("cpu").value_or("")
                  << ", ";
+  if (made.card.getString("precision").value_or("").contains("bf16"))
+    llvm::outs() << "bf16 "
+                 << made.card.getObject("target")->getString("bf16").value_or(
+                        "")
+                 << ", ";
   llvm::outs() << llvm::format("made in %.2f s\n", seconds);
 }
 

@@ -73,6 +73,8 @@ struct Arguments {
       "threads", cl::CommaSeparated, cl::cat(category),
       cl::desc("Threads, 0: all (default); several: one run from the start for "
                "each")};
+  Option<std::string> cpu{category, "mcpu", "Processor to compile for",
+                          "native"};
   Option<std::string> write{category, "write",
                             "Folder for parameters after the steps, .npy", ""};
   Option<std::string> emit{category, "emit-mlir",
@@ -162,6 +164,7 @@ private:
   std::unique_ptr<StepSession> session;
   std::vector<double> losses, seconds;
   llvm::json::Array runs; ///< for --json: one for each number of threads
+  std::string bf16;       ///< how it is computed in; empty: it is not
   double compileSeconds = 0, compileProcessorSeconds = 0;
 };
 } // namespace
@@ -246,6 +249,7 @@ llvm::Error Runner::makeStep() {
                              arguments.recompute + "'");
   options.recompute = *recompute;
   options.f64 = arguments.precision.isF64();
+  options.cpu = arguments.cpu;
   auto made = makeStepCompiler(arguments.model, options);
   if (!made)
     return made.takeError();
@@ -263,6 +267,12 @@ llvm::Error Runner::makeStep() {
   if (!compiled)
     return compiled.takeError();
   step = *compiled;
+  if (request->precision == StepPrecision::BF16) {
+    auto how = describeBF16(arguments.cpu);
+    if (!how)
+      return how.takeError();
+    bf16 = std::move(*how);
+  }
   compileSeconds = now() - start;
   compileProcessorSeconds = processorSeconds() - processor;
   return llvm::Error::success();
@@ -414,6 +424,7 @@ void Runner::report() {
         {"working_bytes", int64_t(step->workingBytes())},
         {"buffer_bytes", int64_t(memory->bytes)},
         {"peak_bytes", int64_t(usage.ru_maxrss) * 1024},
+        {"bf16", bf16},
         {"hash", step->hash()},
         {"sha256", hashOfMemory()}});
   } else {
@@ -426,6 +437,8 @@ void Runner::report() {
         compileSeconds, compileProcessorSeconds, median * 1e3, least * 1e3,
         median > 0 ? double(tokensAStep) / median : 0.,
         double(memory->bytes) / 1e6, double(step->workingBytes()) / 1e6);
+    if (!bf16.empty())
+      llvm::outs() << "products of bf16 are " << bf16 << "\n";
     CompiledStep::Kept kept = step->kept();
     llvm::outs() << llvm::format("forward keeps %.1f MB for backward",
                                  double(kept.bytes) / 1e6);

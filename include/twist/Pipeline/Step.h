@@ -47,6 +47,9 @@ struct StepCompilerOptions {
 llvm::Expected<std::unique_ptr<train::StepCompiler>>
 makeStepCompiler(llvm::StringRef modelPath, const StepCompilerOptions &options);
 
+/// How steps for `cpu` compute in bf16, in words for people.
+llvm::Expected<std::string> describeBF16(llvm::StringRef cpu);
+
 } // namespace twist
 
 #endif // TWIST_PIPELINE_STEP_H

@@ -72,7 +72,8 @@ llvm::json::Object twist::object::makeCard(ModuleOp module,
       {"weights", llvm::json::Object{{"bytes", int64_t(weights.bytes)},
                                      {"sha256", toHex(weights.sha256)}}},
       {"target", llvm::json::Object{{"cpu", target.cpu},
-                                    {"features", target.requiredFeatures}}}};
+                                    {"features", target.requiredFeatures},
+                                    {"bf16", target.describeBF16()}}}};
   for (const auto &[key, value] : extra)
     card[key] = value;
   return card;

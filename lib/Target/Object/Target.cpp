@@ -116,6 +116,14 @@ FailureOr<Target> twist::object::createTarget(StringRef cpu, Location loc) {
   return FailureOr<Target>(std::move(target));
 }
 
+StringRef Target::describeBF16() const {
+  if (bf16Dots)
+    return "multiplied in pairs by the processor";
+  if (bf16Conversions)
+    return "multiplied in f32, rounded by the processor";
+  return "emulated: multiplied in f32, rounded by integer arithmetic";
+}
+
 LogicalResult twist::object::emitObject(llvm::Module &module,
                                         const Target &target,
                                         SmallVectorImpl<char> &object,

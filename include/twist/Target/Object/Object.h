@@ -36,6 +36,9 @@ struct Target {
   /// Whether it multiplies pairs of bf16 into f32 faster than f32.
   bool bf16Dots = false;
   std::unique_ptr<llvm::TargetMachine> machine;
+
+  /// How programs for it compute in bf16, in words for people.
+  llvm::StringRef describeBF16() const;
 };
 
 /// The target for `cpu`, "native" being this machine. Reports at `loc` a name
