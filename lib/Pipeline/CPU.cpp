@@ -37,6 +37,9 @@ void twist::populateCPUTensorPasses(OpPassManager &pm,
     cpu::CPUFormContractionsOptions form;
     form.vectorBits = options.vectorBits;
     form.bf16Dots = options.bf16Dots;
+    nn::NNFindCausalPassOptions causal;
+    causal.baseDirectory = options.baseDirectory;
+    pm.addPass(nn::createNNFindCausalPass(causal));
     pm.addNestedPass<func::FuncOp>(cpu::createCPUFormContractions(form));
     pm.addNestedPass<func::FuncOp>(cpu::createCPUShareEmbeddings());
   }

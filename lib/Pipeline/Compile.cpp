@@ -116,6 +116,7 @@ static LogicalResult runPasses(ModuleOp module, const CompileOptions &options,
   pipeline.vectorBits = target.vectorBits;
   pipeline.bf16Conversions = target.bf16Conversions;
   pipeline.bf16Dots = target.bf16Dots;
+  pipeline.baseDirectory = options.baseDirectory;
   pipeline.loops = options.loops;
   populateCPUPasses(pm, pipeline);
   return success(succeeded(pm.run(module)) && succeeded(verify(module)));

@@ -26,6 +26,10 @@ struct CPUPipelineOptions : mlir::PassPipelineOptions<CPUPipelineOptions> {
       *this, "bf16-conversions",
       llvm::cl::desc("Whether the processor rounds f32 to bf16"),
       llvm::cl::init(false)};
+  Option<std::string> baseDirectory{
+      *this, "base-directory",
+      llvm::cl::desc("Where relative paths of weights start"),
+      llvm::cl::init("")};
   Option<bool> loops{
       *this, "loops",
       llvm::cl::desc("Scalar loops in place of vectorised kernels"),

@@ -123,6 +123,13 @@ LogicalResult GemmOp::verify() {
                           getAffineDimExpr(getNumDims() - 1, getContext()))))
     return emitOpError(
         "taps must be indices along the last k of an rhs that is not packed");
+  if (std::optional<ArrayRef<int64_t>> at = getTriangle()) {
+    auto isDim = [&](int64_t d) { return d >= 0 && d < getNumDims(); };
+    if (at->size() != 3 || !isDim((*at)[0]) || !isDim((*at)[1]) ||
+        (*at)[0] == (*at)[1] || (*at)[2] < 0)
+      return emitOpError("triangle must be two different dimensions and an "
+                         "offset of 0 or more");
+  }
   for (auto [index, operand] : llvm::enumerate(getOperands())) {
     AffineMap map = getMap(index);
     auto shaped = dyn_cast<ShapedType>(operand.getType());

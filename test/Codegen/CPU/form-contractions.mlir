@@ -243,3 +243,45 @@ func.func @added(%x: tensor<8xf32>, %sum: tensor<8xf32>) -> tensor<4x8xf32> {
   } -> tensor<4x8xf32>
   return %r : tensor<4x8xf32>
 }
+
+// -----
+
+// A triangle's loops are found again among the gemm's dimensions, behind a batch that is taken apart and with the epilogue;
+// where they are joined with others it is forgotten.
+// CHECK-LABEL: @triangles
+// CHECK: cpu.gemm(%arg0, %arg1) into {{.*}}triangle = array<i64: 2, 3, 1>
+// CHECK: arith.mulf
+// CHECK: cpu.gemm(%{{.*}}, %{{.*}}) into {{.*}}rows = 1 : i64}
+#id3 = affine_map<(b, i, j) -> (b, i, j)>
+func.func @triangles(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x4x8xf32>, %x: tensor<5x2x3xf32>, %y: tensor<5x2x4xf32>) -> (tensor<6x5x4xf32>, tensor<3x4xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %half = arith.constant 0.5 : f32
+  %qc = tensor.collapse_shape %q [[0, 1], [2], [3]] : tensor<2x3x5x8xf32> into tensor<6x5x8xf32>
+  %kc = tensor.collapse_shape %k [[0, 1], [2], [3]] : tensor<2x3x4x8xf32> into tensor<6x4x8xf32>
+  %e = tensor.empty() : tensor<6x5x4xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<6x5x4xf32>) -> tensor<6x5x4xf32>
+  %s = linalg.generic {indexing_maps = [affine_map<(b, i, j, d) -> (b, i, d)>, affine_map<(b, i, j, d) -> (b, j, d)>, affine_map<(b, i, j, d) -> (b, i, j)>],
+      iterator_types = ["parallel", "parallel", "parallel", "reduction"]} ins(%qc, %kc : tensor<6x5x8xf32>, tensor<6x4x8xf32>) outs(%f : tensor<6x5x4xf32>)
+      attrs = {nn.triangle = array<i64: 1, 2, 1>} {
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %p = arith.mulf %a, %b : f32
+    %t = arith.addf %o, %p : f32
+    linalg.yield %t : f32
+  } -> tensor<6x5x4xf32>
+  %m = linalg.generic {indexing_maps = [#id3, #id3], iterator_types = ["parallel", "parallel", "parallel"]} ins(%s : tensor<6x5x4xf32>) outs(%e : tensor<6x5x4xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %r = arith.mulf %a, %half : f32
+    linalg.yield %r : f32
+  } -> tensor<6x5x4xf32>
+  %ed = tensor.empty() : tensor<3x4xf32>
+  %fd = linalg.fill ins(%zero : f32) outs(%ed : tensor<3x4xf32>) -> tensor<3x4xf32>
+  %d = linalg.generic {indexing_maps = [affine_map<(i, u, m, n) -> (i, u, m)>, affine_map<(i, u, m, n) -> (i, u, n)>, affine_map<(i, u, m, n) -> (m, n)>],
+      iterator_types = ["reduction", "reduction", "parallel", "parallel"]} ins(%x, %y : tensor<5x2x3xf32>, tensor<5x2x4xf32>) outs(%fd : tensor<3x4xf32>)
+      attrs = {nn.triangle = array<i64: 0, 2, 0>} {
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %p = arith.mulf %a, %b : f32
+    %t = arith.addf %o, %p : f32
+    linalg.yield %t : f32
+  } -> tensor<3x4xf32>
+  return %m, %d : tensor<6x5x4xf32>, tensor<3x4xf32>
+}

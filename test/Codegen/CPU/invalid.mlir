@@ -129,3 +129,17 @@ func.func @depth(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xf32>
   }
   return
 }
+
+// -----
+
+// C6
+func.func @triangle(%x: memref<4x8xf32>, %w: memref<8x16xf32>, %y: memref<4x16xf32>) {
+  // expected-error @+1 {{triangle must be two different dimensions and an offset of 0 or more}}
+  cpu.gemm(%x, %w) into %y {accumulator = f32, batch = 0 : i64, rows = 1 : i64, triangle = array<i64: 0, 3, 0>,
+      indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>]}
+      : (memref<4x8xf32>, memref<8x16xf32>, memref<4x16xf32>) -> () {
+  ^bb0(%acc: f32):
+    cpu.yield %acc : f32
+  }
+  return
+}

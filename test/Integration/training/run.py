@@ -37,8 +37,8 @@ def main(folder):
     save(gpt2.build(config), model)
 
     # f64: the same numbers as JAX.
-    wrote = os.path.join(folder, "f64")
-    result, = run(model, folder, "--precision", "f64", "--steps", "50", "--write", wrote)
+    wrote, emitted = os.path.join(folder, "f64"), os.path.join(folder, "mlir")
+    result, = run(model, folder, "--precision", "f64", "--steps", "50", "--write", wrote, "--emit-mlir", emitted)
     difference = np.abs(np.array(result["losses"]) - reference["losses"]).max()
     print(f"f64: losses differ by {difference:.1e} at most")
     assert difference < 1e-8, difference
@@ -46,6 +46,12 @@ def main(folder):
         found = np.abs(np.load(os.path.join(wrote, name + ".npy"))).sum()
         assert abs(found - expected) < 1e-7 * expected, (name, found, expected)
     print("f64: parameters agree")
+
+    # What the causal mask hides is left out: six products a layer, its softmax and that's gradient.
+    found = subprocess.run(["twist-opt", "--nn-find-causal", os.path.join(emitted, "step.mlir")], check=True,
+                           capture_output=True, text=True).stdout
+    counts = [found.count(text) for text in ("nn.triangle", "nn.causal_softmax", " causal 0")]
+    print(f"causal products, softmaxes, gradients: {counts}")
 
     # f32: near, and the same bytes for any number of threads.
     results = run(model, folder, "--steps", "50", "--threads", "1,2,3,4")

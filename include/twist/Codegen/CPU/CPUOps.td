@@ -99,7 +99,10 @@ def CPU_GemmOp : CPU_Op<"gemm", [
     of a convolution): rhs is one run of memory then. With `taps` the last k has
     no place in the map of rhs: k reads rhs taps[k] elements further on. Columns are the
     last dimension of init. Integers widen to the accumulator by sign, or by
-    zeros where `lhs_unsigned` or `rhs_unsigned` stands.
+    zeros where `lhs_unsigned` or `rhs_unsigned` stands. With `triangle`, [first,
+    second, offset] of two dimensions, terms where `second` is above `first` + offset
+    need not be summed: they are 0, or, where one is a row and the other the column,
+    their elements of init hold anything afterwards, as nobody reads them.
 
     Constraints:
     C1  one map per operand, over the same dimensions
@@ -107,12 +110,14 @@ def CPU_GemmOp : CPU_Op<"gemm", [
     C3  the last result of init's map is the column
     C4  there is one k at least, and no more where rhs is packed
     C5  taps are indices, one for each of the last k, and rhs is not packed
+    C6  a triangle has two different dimensions and an offset of 0 or more
   }];
   let arguments = (ins AnyShaped:$lhs, AnyShaped:$rhs, Variadic<AnyType>:$extras,
                        Optional<AnyShaped>:$taps, AnyShaped:$init, AffineMapArrayAttr:$indexing_maps,
                        I64Attr:$batch, I64Attr:$rows, OptionalAttr<I64Attr>:$panel,
                        TypeAttr:$accumulator, UnitAttr:$lhs_unsigned,
-                       UnitAttr:$rhs_unsigned, DefaultValuedAttr<I64Attr, "1">:$depth);
+                       UnitAttr:$rhs_unsigned, DefaultValuedAttr<I64Attr, "1">:$depth,
+                       OptionalAttr<DenseI64ArrayAttr>:$triangle);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$epilogue);
   let assemblyFormat = [{

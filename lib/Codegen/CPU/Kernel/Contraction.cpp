@@ -8,6 +8,8 @@
 
 #include "Contraction.h"
 
+#include "twist/Dialect/NN/Transforms.h"
+
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/ReshapeOpsUtils.h"
 #include "mlir/IR/Matchers.h"
@@ -107,7 +109,21 @@ std::optional<Contraction> twist::cpu::matchContraction(linalg::LinalgOp op) {
   for (unsigned k : reductions)
     if (!result.lhsMap.isFunctionOfDim(k) || !result.rhsMap.isFunctionOfDim(k))
       return std::nullopt;
+  if (auto triangle = op->getAttrOfType<DenseI64ArrayAttr>(nn::triangleAttr))
+    result.triangle = llvm::to_vector(triangle.asArrayRef());
   return result;
+}
+
+/// Loops have other numbers now; a triangle of one that is no more is
+/// forgotten.
+static void renumber(SmallVector<int64_t> &triangle,
+                     function_ref<std::optional<int64_t>(int64_t)> number) {
+  for (int64_t &loop : MutableArrayRef(triangle).take_front(2)) {
+    std::optional<int64_t> now = number(loop);
+    if (!now)
+      return triangle.clear();
+    loop = *now;
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -196,6 +212,11 @@ void twist::cpu::splitBatch(OpBuilder &b, Contraction &c) {
     c.lhsMap = splitMap(c.lhsMap, d, count);
     c.rhsMap = splitMap(c.rhsMap, d, count);
     c.outMap = splitMap(c.outMap, d, count);
+    renumber(c.triangle, [&](int64_t loop) -> std::optional<int64_t> {
+      if (loop == d)
+        return std::nullopt;
+      return loop > d ? loop + count - 1 : loop;
+    });
     return;
   }
 }
@@ -333,6 +354,12 @@ LogicalResult twist::cpu::joinReductions(OpBuilder &b, Contraction &c) {
   c.rhs = joinDims(b, c.rhs, inRhs, reductions.size());
   for (AffineMap *map : {&c.lhsMap, &c.rhsMap, &c.outMap})
     *map = dropDims(*map, dropped);
+  renumber(c.triangle, [&](int64_t loop) -> std::optional<int64_t> {
+    if (llvm::is_contained(reductions, loop))
+      return std::nullopt;
+    return loop - llvm::count_if(dropped.set_bits(),
+                                 [&](unsigned d) { return int64_t(d) < loop; });
+  });
   return success();
 }
 
@@ -351,6 +378,16 @@ struct Loops {
     for (auto [position, d] : llvm::enumerate(order))
       replacements[d] = dim(position, map.getContext());
     return map.replaceDimsAndSymbols(replacements, {}, order.size(), 0);
+  }
+
+  DenseI64ArrayAttr reorder(Builder b, ArrayRef<int64_t> triangle) const {
+    if (triangle.empty())
+      return DenseI64ArrayAttr();
+    auto position = [&](int64_t loop) {
+      return int64_t(llvm::find(order, unsigned(loop)) - order.begin());
+    };
+    return b.getDenseI64ArrayAttr(
+        {position(triangle[0]), position(triangle[1]), triangle[2]});
   }
 };
 } // namespace
@@ -451,7 +488,7 @@ Value twist::cpu::buildGemm(OpBuilder &b, linalg::LinalgOp op, Contraction &c,
       b, loc, empty.getType(), c.lhs, rhs, extras, /*taps=*/Value(), empty,
       b.getAffineMapArrayAttr(maps), loops.batch, loops.rows,
       panel ? b.getI64IntegerAttr(panel) : IntegerAttr(), c.accumulator,
-      c.lhsUnsigned, c.rhsUnsigned);
+      c.lhsUnsigned, c.rhsUnsigned, /*depth=*/1, loops.reorder(b, c.triangle));
   OpBuilder::InsertionGuard guard(b);
   Block *body = b.createBlock(&gemm.getEpilogue());
   Value result = body->addArgument(c.accumulator, loc);

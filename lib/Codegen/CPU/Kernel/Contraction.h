@@ -24,6 +24,8 @@ struct Contraction {
   Type accumulator;
   /// Extents of the result, a static one where known.
   llvm::SmallVector<mlir::OpFoldResult> outSizes;
+  /// Two loops and an offset, as nn::triangleAttr; empty: none.
+  llvm::SmallVector<int64_t> triangle;
   /// How the result's dimensions were joined in the op this stands for.
   llvm::SmallVector<mlir::ReassociationIndices> joined;
 };

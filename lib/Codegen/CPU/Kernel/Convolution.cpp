@@ -441,7 +441,7 @@ Value GemmFormer::gemm(Value image) {
       b, loc, empty.getType(), weight, image, ValueRange(), taps, empty,
       b.getAffineMapArrayAttr(maps), batch.size(), units.size(), IntegerAttr(),
       conv.accumulator, /*lhs_unsigned=*/false, /*rhs_unsigned=*/false,
-      depth.size());
+      depth.size(), /*triangle=*/DenseI64ArrayAttr());
   OpBuilder::InsertionGuard guard(b);
   Block *body = b.createBlock(&result.getEpilogue());
   YieldOp::create(b, loc, body->addArgument(conv.accumulator, loc));

@@ -271,7 +271,7 @@ static GemmOp rebuild(OpBuilder &b, GemmOp gemm, ArrayRef<Value> extras,
       extras, gemm.getTaps(), init, b.getAffineMapArrayAttr(maps),
       gemm.getBatch(), gemm.getRows(), gemm.getPanelAttr(),
       gemm.getAccumulator(), gemm.getLhsUnsigned(), gemm.getRhsUnsigned(),
-      gemm.getDepth());
+      gemm.getDepth(), gemm.getTriangleAttr());
   Block *block = b.createBlock(&result.getEpilogue());
   Block &old = gemm.getEpilogue().front();
   for (BlockArgument argument : old.getArguments())

@@ -47,12 +47,30 @@ void GemmWriter::overBlocks(Value from, Value to, int64_t rows, Fetch fetch) {
   });
 }
 
+/// The rows of the panel at hand that a triangle leaves, as whole blocks.
+void GemmWriter::findNeededRows() {
+  using Dim = GemmPlan::Dim;
+  fromNeeded = fromRow;
+  toNeeded = toRow;
+  if (!plan.triangle)
+    return;
+  Value block = e.index(plan.blockRows),
+        offset = e.index(plan.triangle->offset);
+  if (plan.hasTriangle(Dim::Row, Dim::Column))
+    fromNeeded =
+        e.max(fromRow, e.mul(e.div(above(firstColumn, offset), block), block));
+  if (plan.hasTriangle(Dim::Column, Dim::Row)) {
+    Value end = e.add(e.add(firstColumn, e.index(plan.panelColumns())), offset);
+    toNeeded = e.min(toRow, e.mul(e.ceilDiv(end, block), block));
+  }
+}
+
 /// Whole blocks, then smaller ones for the rest.
 void GemmWriter::overOwnRows() {
-  Value from = fromRow;
+  Value from = fromNeeded;
   for (int64_t rows = plan.blockRows; rows >= 1;
        rows = rows > 4 ? 4 : rows / 4) {
-    Value count = e.sub(toRow, from);
+    Value count = plan.triangle ? above(toNeeded, from) : e.sub(toNeeded, from);
     Value to = e.add(from, e.mul(e.div(count, e.index(rows)), e.index(rows)));
     Fetch fetch = rows != plan.blockRows ? Fetch::None
                   : plan.packed          ? Fetch::NextPanel
@@ -78,6 +96,8 @@ void GemmWriter::overRows() {
   };
   // Too few blocks fetch too little of the next panel.
   auto manyRows = [&] {
+    from = fromNeeded;
+    to = toNeeded;
     if (!plan.packed)
       return overBlocks(from, to, rows, Fetch::NextSums);
     e.branch(
@@ -176,9 +196,15 @@ void GemmWriter::stageLhs() {
   const NestOperand &lhs = plan.lhs();
   Value from = e.add(rowOffset(0, fromRow),
                      e.mul(firstDepth, lhs.steps[plan.depthDim()]));
+  auto needed = [&](Value end) {
+    Value last = e.add(e.add(firstDepth, end), e.index(plan.triangle->offset));
+    return above(last, fromRow);
+  };
+  bool isBounded = plan.hasTriangle(GemmPlan::Dim::Depth, GemmPlan::Dim::Row);
   stageRows(e, plan, lhs.buffer, from, lhs.steps[plan.batch],
             lhs.steps[plan.depthDim()], e.sub(toRow, fromRow), depth,
-            stagedRows);
+            stagedRows,
+            isBounded ? llvm::function_ref<Value(Value)>(needed) : nullptr);
 }
 
 /// Where the rows of a block start.
@@ -243,8 +269,16 @@ LogicalResult GemmWriter::write(Value task) {
   Value lastPanel = e.min(e.add(firstPanel, plan.panelsPerTask), plan.panels);
   auto onePanel = [&](Value panel) {
     startPanel(panel);
-    stageRhs();
-    overRows();
+    findNeededRows();
+    auto body = [&] {
+      stageRhs();
+      overRows();
+    };
+    // Of rows that are not cut each panel needs some.
+    if (fromNeeded == fromRow && toNeeded == toRow)
+      body();
+    else
+      e.branch(e.less(fromNeeded, toNeeded), body);
   };
   auto overPanels = [&](Value batch) {
     startBatch(batch);

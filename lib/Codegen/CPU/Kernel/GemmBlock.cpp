@@ -132,10 +132,39 @@ void GemmWriter::joinSums(SmallVectorImpl<Value> &sums, int64_t count) {
   sums.resize(count);
 }
 
-/// Sums over k; with `unroll` > 1 in that many accumulators per vector, which
-/// hides the latency of a block with few rows.
+/// The steps that a triangle leaves, as whole tiles: of the first ones those
+/// that rows reach, of the last ones those that they look back to.
+std::pair<Value, Value> GemmWriter::neededDepth(Value row, int64_t rows) {
+  using Dim = GemmPlan::Dim;
+  Value from = e.index(0), to = depth;
+  if (!plan.triangle)
+    return {from, to};
+  Value tile = e.index(tileDepth), offset = e.index(plan.triangle->offset);
+  auto reach = [&](Value end) {
+    Value steps = above(e.add(end, offset), firstDepth);
+    to = e.min(depth, e.mul(e.ceilDiv(steps, tile), tile));
+  };
+  auto lookBack = [&](Value first) {
+    Value steps = above(above(first, offset), firstDepth);
+    from = arith::SelectOp::create(e.b, e.loc, e.less(steps, depth),
+                                   e.mul(e.div(steps, tile), tile), depth);
+  };
+  if (plan.hasTriangle(Dim::Row, Dim::Depth))
+    reach(e.add(row, e.index(rows)));
+  if (plan.hasTriangle(Dim::Column, Dim::Depth))
+    reach(e.add(firstColumn, e.index(plan.panelColumns())));
+  if (plan.hasTriangle(Dim::Depth, Dim::Row))
+    lookBack(row);
+  if (plan.hasTriangle(Dim::Depth, Dim::Column))
+    lookBack(firstColumn);
+  return {from, to};
+}
+
+/// Sums over the steps `depths` of k; with `unroll` > 1 in that many
+/// accumulators per vector, which hides the latency of a block with few rows.
 GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
                                          SmallVector<Value> start,
+                                         std::pair<Value, Value> depths,
                                          int64_t unroll, Fetch fetch,
                                          Value fetchAt) {
   int64_t rows = lhsOffsets.size(), count = start.size();
@@ -161,17 +190,18 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
   };
   // Staged rows have zeros beside an odd last step.
   Value group = e.index(plan.group);
-  Value steps = plan.stagesLhs ? e.ceilDiv(depth, group) : e.div(depth, group);
-  Value from = e.index(0);
+  Value first = e.div(depths.first, group), from = first;
+  Value steps = plan.stagesLhs ? e.ceilDiv(depths.second, group)
+                               : e.div(depths.second, group);
   if (fetch == Fetch::NextSums) {
     // Written out, so that a load goes through the panel in long steps: the
     // processor fetches what is a step of that load ahead.
     Value out = e.index(plan.blockRows);
-    from = e.mul(e.div(steps, out), out);
-    start = e.loop(e.index(0), from, out, start, [&](Value k, ValueRange sums) {
+    from = e.add(first, e.mul(e.div(e.sub(steps, first), out), out));
+    start = e.loop(first, from, out, start, [&](Value k, ValueRange sums) {
       SmallVector<Value> inner(sums);
       for (int64_t u = 0; u < plan.blockRows; ++u) {
-        fetchSums(e.add(fetchAt, e.index(u)), k);
+        fetchSums(e.add(fetchAt, e.index(u)), e.sub(k, first));
         step(e.add(k, e.index(u)), inner);
       }
       return inner;
@@ -201,7 +231,7 @@ GemmWriter::Block GemmWriter::accumulate(ArrayRef<Value> lhsOffsets,
   }
   if (plan.group > 1 && !plan.stagesLhs)
     sums = e.choose(
-        e.less(e.mul(steps, group), depth),
+        e.less(e.mul(steps, group), depths.second),
         [&] {
           SmallVector<Value> inner(sums);
           step(steps, inner, /*isOdd=*/true);
@@ -359,8 +389,11 @@ void GemmWriter::finishBlock(Value row, const Block &block) {
 void GemmWriter::writeBlock(Value row, int64_t rows, Fetch fetch,
                             Value fetchAt) {
   int64_t unroll = rows * plan.vectors < 6 && !plan.walksDepth() ? 4 : 1;
-  Block block = accumulate(lhsOffsets(row, rows), startSums(row, rows), unroll,
-                           fetch, fetchAt);
+  // Where k is cut into runs, where they end decides the order of sums.
+  auto depths =
+      unroll == 1 ? neededDepth(row, rows) : std::pair(e.index(0), depth);
+  Block block = accumulate(lhsOffsets(row, rows), startSums(row, rows), depths,
+                           unroll, fetch, fetchAt);
   auto keep = [&] {
     overPartialSums(row, rows,
                     [&](int64_t index, const Buffer &buffer, Value offset,

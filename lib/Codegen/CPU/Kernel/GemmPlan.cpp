@@ -102,6 +102,24 @@ static void planStaging(GemmOp op, GemmPlan &plan) {
       8 * plan.blockRows, mostRows);
 }
 
+/// Rows and k that are one dimension each can be bounded.
+static void planTriangle(GemmOp op, GemmPlan &plan) {
+  std::optional<ArrayRef<int64_t>> at = op.getTriangle();
+  if (!at || op.getRows() != 1 || plan.walksDepth())
+    return;
+  auto dimOf = [&](int64_t d) -> std::optional<GemmPlan::Dim> {
+    if (d < op.getBatch())
+      return std::nullopt;
+    return d < op.getColumnDim() ? GemmPlan::Dim::Row
+           : d < op.getKDim()    ? GemmPlan::Dim::Column
+                                 : GemmPlan::Dim::Depth;
+  };
+  std::optional<GemmPlan::Dim> first = dimOf((*at)[0]),
+                               second = dimOf((*at)[1]);
+  if (first && second)
+    plan.triangle = GemmPlan::Triangle{*first, *second, (*at)[2]};
+}
+
 static void splitTasks(Emitter &e, GemmPlan &plan) {
   Value one = e.index(1), block = e.index(plan.blockRows);
   Value blocks = e.max(e.div(plan.rows, block), one);
@@ -217,6 +235,7 @@ FailureOr<GemmPlan> twist::cpu::planGemm(Emitter &e, GemmOp op) {
   }
   plan.panels = e.ceilDiv(plan.columns, e.index(panel));
   planStaging(op, plan);
+  planTriangle(op, plan);
   splitTasks(e, plan);
   return plan;
 }

@@ -37,6 +37,17 @@ struct GemmPlan {
   /// init where its elements are accumulators, else in a buffer of the task.
   int64_t depthBlock = 0;
   bool sumsInInit = false;
+  /// Terms with `second` above `first` + offset are left out, as cpu.gemm's
+  /// triangle says, where kernels can make use of it.
+  enum class Dim { Row, Column, Depth };
+  struct Triangle {
+    Dim first, second;
+    int64_t offset;
+  };
+  std::optional<Triangle> triangle;
+  bool hasTriangle(Dim first, Dim second) const {
+    return triangle && triangle->first == first && triangle->second == second;
+  }
   /// Rows of one task at most.
   int64_t taskRows;
 
@@ -71,12 +82,18 @@ void stagePanel(Emitter &e, const GemmPlan &plan, const Buffer &source,
                 Value from, Value columnStep, Value depthStep, Value columns,
                 Value depth, const Buffer &panel);
 
+/// Steps of k of rows that are copied together, so that a line of the source is
+/// used up while it is near; what a triangle leaves out is whole such tiles.
+inline constexpr int64_t tileDepth = 16;
+
 /// Copies `depth` steps of k of `rows` rows to blocks, each
 /// row-major [k, blockRows], of pairs [k / 2, blockRows, 2], with zeros after
-/// an odd last step. Rows are contiguous, or their k is.
+/// an odd last step. Rows are contiguous, or their k is. With `needed`, of a
+/// tile of k that ends before a step only so many rows are wanted.
 void stageRows(Emitter &e, const GemmPlan &plan, const Buffer &source,
                Value from, Value rowStep, Value depthStep, Value rows,
-               Value depth, const Buffer &blocks);
+               Value depth, const Buffer &blocks,
+               llvm::function_ref<Value(Value end)> needed = nullptr);
 
 } // namespace twist::cpu
 

@@ -11,10 +11,6 @@
 using namespace mlir;
 using namespace twist::cpu;
 
-/// Steps of k of rows that are copied together, so that a line of the source is
-/// used up while it is near.
-static constexpr int64_t tileDepth = 16;
-
 /// Runs `body` for each group of steps of k in [from, to), where `from` starts
 /// one; of an odd last step only the first is there.
 static void overGroups(Emitter &e, const GemmPlan &plan, Value from, Value to,
@@ -151,7 +147,8 @@ static void stageRuns(Emitter &e, const GemmPlan &plan, const Buffer &source,
 void twist::cpu::stageRows(Emitter &e, const GemmPlan &plan,
                            const Buffer &source, Value from, Value rowStep,
                            Value depthStep, Value rows, Value depth,
-                           const Buffer &blocks) {
+                           const Buffer &blocks,
+                           llvm::function_ref<Value(Value)> needed) {
   if (constantOf(depthStep) == 1)
     return stageRuns(e, plan, source, from, rowStep, rows, depth, blocks);
   int64_t height = plan.blockRows;
@@ -175,7 +172,10 @@ void twist::cpu::stageRows(Emitter &e, const GemmPlan &plan,
       overGroups(e, plan, start, end,
                  [&](Value k, bool isOdd) { copy(number, k, isOdd, mask); });
     };
-    e.loop(e.index(0), whole, e.index(1),
+    Value blocksNeeded = whole;
+    if (needed)
+      blocksNeeded = e.min(whole, e.ceilDiv(needed(end), block));
+    e.loop(e.index(0), blocksNeeded, e.index(1),
            [&](Value number) { overTile(number, Mask()); });
     e.branch(e.less(e.index(0), left),
              [&] { overTile(whole, e.mask(left, height)); });

@@ -43,6 +43,8 @@ private:
   Value lhsDepthStep;
   /// Copies of a panel and of rows; sums between blocks of k.
   Buffer stagedPanel, stagedRows, partialSums;
+  /// The rows of the panel at hand, of the task's, that a triangle leaves.
+  Value fromNeeded, toNeeded;
   /// What a block fetches for later: nothing; one vector a step of the next
   /// panel, which many blocks share; what itself will read soon; or where the
   /// sums of the next block go. `fetchAt` is a column of the panel, or the next
@@ -56,6 +58,11 @@ private:
   using Block = llvm::SmallVector<llvm::SmallVector<Value>>;
 
   Value rowOffset(int64_t operand, Value row);
+  /// x - y, or 0.
+  Value above(Value x, Value y) { return e.sub(e.max(x, y), y); }
+  void findNeededRows();
+  /// Steps of k, of the block at hand, that rows from `row` on need.
+  std::pair<Value, Value> neededDepth(Value row, int64_t rows);
   llvm::SmallVector<Value> lhsOffsets(Value row, int64_t rows);
   Buffer allocate(int64_t elements, Type type);
   void makeBuffers();
@@ -77,7 +84,8 @@ private:
   void overBlocks(Value from, Value to, int64_t rows, Fetch fetch);
   void writeBlock(Value row, int64_t rows, Fetch fetch, Value fetchAt);
   Block accumulate(llvm::ArrayRef<Value> lhsOffsets,
-                   llvm::SmallVector<Value> start, int64_t unroll, Fetch fetch,
+                   llvm::SmallVector<Value> start,
+                   std::pair<Value, Value> depths, int64_t unroll, Fetch fetch,
                    Value fetchAt);
   using DepthBody = llvm::function_ref<void(Value rhsAt, Value lhsAt,
                                             llvm::MutableArrayRef<Value> sums)>;

@@ -71,6 +71,17 @@ public:
     return arith::SelectOp::create(e.b, e.loc, greater, x, y);
   }
 
+  /// The same walks over the first elements of row `row`, of the dimension
+  /// before the last, that a causal mask with this offset leaves.
+  RowWalker upTo(Value row, int64_t offset) const {
+    RowWalker live = *this;
+    Value end = e.add(row, e.index(offset + 1));
+    live.plan.length = e.min(plan.length, end);
+    return live;
+  }
+  /// Zeros from element `from` of the row on.
+  void clearFrom(Value from, const Buffer &buffer, Value start);
+
   /// The row's length, of the type that is computed in.
   Value lengthAsFloat();
   void forEach(llvm::function_ref<void(Value, Mask)> body);

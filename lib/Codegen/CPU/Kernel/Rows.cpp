@@ -20,8 +20,9 @@ using namespace twist::cpu;
 static constexpr int64_t rowTaskElements = 8192;
 
 bool twist::cpu::isRowOp(Operation *op) {
-  return isa<linalg::SoftmaxOp, nn::LayerNormOp, nn::RMSNormOp, nn::GatherOp,
-             nn::CrossEntropyOp, nn::SoftmaxGradientOp, nn::NormGradientOp>(op);
+  return isa<linalg::SoftmaxOp, nn::CausalSoftmaxOp, nn::LayerNormOp,
+             nn::RMSNormOp, nn::GatherOp, nn::CrossEntropyOp,
+             nn::SoftmaxGradientOp, nn::NormGradientOp>(op);
 }
 
 /// The operand whose rows are walked.
@@ -106,6 +107,12 @@ Value RowWalker::fold(double neutral, function_ref<Value(Value, Mask)> term,
     sum = combine(last, sum);
   }
   return e.reduce(sum, combine);
+}
+
+void RowWalker::clearFrom(Value from, const Buffer &buffer, Value start) {
+  e.loop(from, plan.length, e.index(lanes), [&](Value i) {
+    storeAt(splat(0), buffer, start, i, e.mask(e.sub(plan.length, i), lanes));
+  });
 }
 
 //===----------------------------------------------------------------------===//
@@ -309,10 +316,20 @@ LogicalResult twist::cpu::lowerRows(Emitter &e, Operation *op, Value task) {
           writeCrossEntropyRow(w, losses, buffers, at);
         })
         .Case([&](nn::SoftmaxGradientOp gradient) {
-          writeSoftmaxGradientRow(w, gradient, buffers[0], buffers[1], at);
+          if (!gradient.getCausal())
+            return writeSoftmaxGradientRow(w, gradient, buffers[0], buffers[1],
+                                           at);
+          RowWalker live = w.upTo(at.back(), *gradient.getCausal());
+          writeSoftmaxGradientRow(live, gradient, buffers[0], buffers[1], at);
+          w.clearFrom(live.plan.length, buffers[1], w.rowStart(buffers[1], at));
         })
         .Case([&](nn::NormGradientOp gradient) {
           writeNormGradientRow(w, gradient, buffers, at);
+        })
+        .Case([&](nn::CausalSoftmaxOp causal) {
+          RowWalker live = w.upTo(at.back(), causal.getOffset());
+          writeSoftmaxRow(live, buffers[0], buffers[1], at);
+          w.clearFrom(live.plan.length, buffers[1], w.rowStart(buffers[1], at));
         })
         .Case([&](linalg::SoftmaxOp softmax) {
           if (softmaxDim(softmax) == w.plan.vectorDim)

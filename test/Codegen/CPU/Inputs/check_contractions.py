@@ -20,8 +20,9 @@ def tensor(dims, element):
     return f"tensor<{sizes}{element}>"
 
 
-def function(name, spec, element, out):
-    """The einsum as a linalg.generic; the columns' bias and a residual are added behind it."""
+def function(name, spec, element, out, triangle=None):
+    """The einsum as a linalg.generic, with a mark nn.triangle where two dimensions and an offset are given; a residual is
+    added behind it."""
     x, rest = spec.split(",")
     y, z = rest.split("->")
     loops = sorted(set(x + y))
@@ -32,6 +33,10 @@ def function(name, spec, element, out):
                                        f"%yw = arith.ext{'f' if floating else 'si'} %y : {element} to {out}\n")
     a, c = ("%xw", "%yw") if widen else ("%x", "%y")
     kind = "f" if floating else "i"
+    mark = ""
+    if triangle:
+        first, second, offset = triangle
+        mark = f"attrs = {{nn.triangle = array<i64: {loops.index(first)}, {loops.index(second)}, {offset}>}} "
     sizes, lines = [], []
     for d in z:
         if d in STATIC:
@@ -48,7 +53,7 @@ func.func @{name}(%a: {tensor(x, element)}, %b: {tensor(y, element)}, %r: {t}) -
   %e = tensor.empty({', '.join(sizes)}) : {t}
   %f = linalg.fill ins(%zero : {out}) outs(%e : {t}) -> {t}
   %p = linalg.generic {{indexing_maps = [{', '.join(maps)}], iterator_types = [{kinds}]}}
-      ins(%a, %b : {tensor(x, element)}, {tensor(y, element)}) outs(%f : {t}) {{
+      ins(%a, %b : {tensor(x, element)}, {tensor(y, element)}) outs(%f : {t}) {mark}{{
   ^bb0(%x: {element}, %y: {element}, %o: {out}):
     {widen}
     %m = arith.mul{kind} {a}, {c} : {out}
@@ -112,4 +117,5 @@ def main():
     print(f"{len(run)} contractions agree")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,7 @@ def descriptor(array):
 class Library:
     """The functions of `text`, after the kernel passes (or those given)."""
 
-    def __init__(self, text, passes=KERNELS, options="", march="native", keep=None):
+    def __init__(self, text, passes=KERNELS, options="", march="native", keep=None, level="-O3"):
         folder = keep or tempfile.mkdtemp()
         source, lowered, ir, shared = (os.path.join(folder, "k" + end)
                                        for end in (".mlir", ".llvm.mlir", ".ll", ".so"))
@@ -37,7 +37,7 @@ class Library:
         passes = [p.replace("{options}", "=" + options if options else "") for p in passes]
         subprocess.run(["twist-opt", source, "-o", lowered, *passes], check=True)
         subprocess.run(["mlir-translate", "--mlir-to-llvmir", lowered, "-o", ir], check=True)
-        subprocess.run(["clang", "-O3", f"-march={march}", "-mprefer-vector-width=512",
+        subprocess.run(["clang", level, f"-march={march}", "-mprefer-vector-width=512",
                         "-Wno-override-module", "-shared", "-fPIC", ir, "-o", shared, "-lm"],
                        check=True)
         self.library = ctypes.CDLL(shared)
