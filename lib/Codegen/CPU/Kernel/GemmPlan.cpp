@@ -32,7 +32,8 @@ static constexpr int64_t directColumns = 128, fewRows = 64;
 
 int64_t GemmPlan::stagedDepth() const {
   int64_t steps = depthBlock ? depthBlock : *constantOf(depth);
-  return llvm::alignTo(std::max<int64_t>(steps, 1), lanes);
+  // Copies go by whole registers, of pairs twice as many steps.
+  return llvm::alignTo(std::max<int64_t>(steps, 1), lanes * group);
 }
 
 /// Whether the left-hand side, with runs along k, is staged to be widened once
