@@ -116,6 +116,7 @@ void twist::populateCPULLVMPasses(OpPassManager &pm,
   pm.addPass(createArithToLLVMConversionPass());
   pm.addPass(createConvertControlFlowToLLVMPass());
   pm.addPass(createUBToLLVMConversionPass());
+  pm.addPass(cpu::createCPUMaskIntegers());
   pm.addPass(createReconcileUnrealizedCastsPass());
   addCleanup(pm);
   // llvm

@@ -89,7 +89,7 @@ def main():
              for element, out in (kinds if i < 3 else kinds[:1 + i % 2])]
     cases += [(f"h{i}", spec, "f16", "f16") for i, spec in enumerate(HALVES)]
     cases += [(f"w{i}_{element}_{out}", spec, element, out) for i, spec in enumerate(WIDENED)
-              for element, out in (("f16", "f32"), ("f16", "f16"), ("i8", "i32"))]
+              for element, out in (("f16", "f32"), ("f16", "f16"), ("i8", "i32"), ("bf16", "f32"))]
     pairs = [(f"p{i}", spec, "bf16", ("f32", "bf16")[i % 2]) for i, spec in enumerate(PAIRS)]
     for bits, march in ((256, "haswell"), (512, "native")):
         if bits == 512 and not has("avx512f"):

@@ -177,6 +177,25 @@ def CPUExpandReshapes : Pass<"cpu-expand-reshapes"> {
   ];
 }
 
+def CPUMaskIntegers : Pass<"cpu-mask-integers"> {
+  let summary = "Makes masked accesses of bf16 ones of i16";
+  let description = [{
+    Where the processor has no masks for 16 bits, LLVM goes lane by lane, and takes
+    bf16 from lane to lane as f32: by a function of a library that programs have not.
+
+    ```mlir
+    %x = llvm.intr.masked.load %p, %m, %y {alignment = 2 : i32}
+           : (!llvm.ptr, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
+    // becomes
+    %z = llvm.bitcast %y : vector<8xbf16> to vector<8xi16>
+    %i = llvm.intr.masked.load %p, %m, %z {alignment = 2 : i32}
+           : (!llvm.ptr, vector<8xi1>, vector<8xi16>) -> vector<8xi16>
+    %x = llvm.bitcast %i : vector<8xi16> to vector<8xbf16>
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def CPUEmitABI : Pass<"cpu-emit-abi", "::mlir::ModuleOp"> {
   let summary = "Lowers launches and emits the functions the runtime calls";
   let description = [{
