@@ -51,3 +51,13 @@ func.func @main(%x: tensor<?xf32>) -> tensor<?xf32> {
   %g = twist.gate %x by @a dim 0 at [#twist.place<offset=0, outer=1, units=4, inner=1>] : tensor<?xf32>
   return %g : tensor<?xf32>
 }
+
+// -----
+
+twist.axis @a {kind = "ffn", index = 0, units = 4, sources = ["w:0"]}
+twist.subnetwork @s {a = array<i64: 0>}
+func.func @main(%x: tensor<4xcomplex<f32>>) -> tensor<4xcomplex<f32>> {
+  // expected-error @below {{axis 'a' is gated on values without a zero: 'complex<f32>'}}
+  %g = twist.gate %x by @a dim 0 at [#twist.place<offset=0, outer=1, units=4, inner=1>] : tensor<4xcomplex<f32>>
+  return %g : tensor<4xcomplex<f32>>
+}

@@ -62,10 +62,13 @@ LogicalResult twist::axes::lowerGates(ModuleOp module, GateCounts &counts,
                                        builder.getStringAttr("gate"));
       auto type = cast<RankedTensorType>(gate.getType());
       auto scalar = RankedTensorType::get({}, type.getElementType());
-      Value zero =
-          constant(builder, gate.getLoc(),
-                   DenseElementsAttr::get(
-                       scalar, builder.getZeroAttr(type.getElementType())));
+      TypedAttr none = builder.getZeroAttr(type.getElementType());
+      if (!none)
+        return gate.emitError() << "axis '" << gate.getAxis() << "' is gated "
+                                << "on values without a zero: "
+                                << type.getElementType();
+      Value zero = constant(builder, gate.getLoc(),
+                            DenseElementsAttr::get(scalar, none));
       lowered = onnx::WhereOp::create(builder, gate.getLoc(), type, *mask,
                                       gate.getInput(), zero);
       ++counts.masks;
