@@ -9,7 +9,7 @@
 
 #include "llvm/ADT/STLExtras.h"
 
-#include <chrono>
+#include <ctime>
 #include <limits>
 
 using namespace llvm;
@@ -88,6 +88,12 @@ double QualityMeter::value() const {
   return perplexity ? told.perplexity() : likeness.mean();
 }
 
+static double secondsOf(clockid_t clock) {
+  timespec now = {};
+  clock_gettime(clock, &now);
+  return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+}
+
 Expected<std::vector<double>>
 twist::prune::timeInTurn(ArrayRef<Runner *> runners,
                          ArrayRef<ArrayRef<Array>> inputs, int64_t repeat) {
@@ -95,14 +101,14 @@ twist::prune::timeInTurn(ArrayRef<Runner *> runners,
                             std::numeric_limits<double>::infinity());
   for (int64_t round = 0; round <= repeat; ++round)
     for (auto [i, runner] : llvm::enumerate(runners)) {
-      auto start = std::chrono::steady_clock::now();
+      clockid_t clock =
+          runner->threads() == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+      double start = secondsOf(clock);
       auto outputs = runner->run(inputs[i]);
       if (!outputs)
         return outputs.takeError();
-      std::chrono::duration<double> took =
-          std::chrono::steady_clock::now() - start;
       if (round > 0)
-        least[i] = std::min(least[i], took.count());
+        least[i] = std::min(least[i], secondsOf(clock) - start);
     }
   return least;
 }

@@ -98,7 +98,8 @@ runAll(Runner &runner, const Feed &feed,
 std::vector<Port> outputPorts(const twist_program *program);
 
 /// Least seconds of each runner on its inputs, run in turn after a run each
-/// that is not counted: whatever else the machine does only adds to them.
+/// that is not counted: whatever else the machine does only adds to them. Of
+/// one thread it is processor time, in which waiting for others is not.
 llvm::Expected<std::vector<double>>
 timeInTurn(llvm::ArrayRef<Runner *> runners,
            llvm::ArrayRef<llvm::ArrayRef<Array>> inputs, int64_t repeat);
