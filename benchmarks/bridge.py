@@ -1,9 +1,10 @@
 """Widths under a budget, chosen by what a model has learned that widths lose: is decision-focused learning of use here?
 
 `twist widths` measures what each width of each axis loses around uniform tickets of some kappas, `twist dfl widths` learns
-from them (mean squared error, or SPO+). At other kappas, with what the uniform ticket costs as the budget, tickets are made
-with: uniform widths; widths by flap's or obs' scores; by the two models; random widths, the best of many; random units with
-widths as even as the budget allows, the best of many. Units are obs' (but flap's and random ones), all are corrected by ls.
+from them (mean squared error, or SPO+). Within other budgets, parts of what the dense model costs, tickets are made with:
+uniform widths of the largest kappa that fits; widths by flap's or obs' scores; by the two models; random widths, the best of
+many; random units with widths as even as the budget allows, the best of many. Units are obs' (but flap's and random ones),
+all are corrected by ls.
 
 Three sets of windows that share none: to calibrate and correct with; to measure widths' losses and pick random tickets by; to
 judge by. Costs: `latency`, by the table of `twist bench` (and what tickets were made is compiled and timed beside the dense
@@ -18,24 +19,26 @@ import re
 import subprocess
 import sys
 
+import numpy as np
+
 from cuts import LENGTH, ROOT, TWIST, sampled, timing, tokenised, twist
 
 RANDOM = {"random widths": ["--policy", "obs", "--value-model", "random"], "random units": ["--policy", "random"]}
-CHUNK = 100
+CHUNK = 50
 
 
 class Setting:
-    """What a model is measured at: windows (fit, learn, judge), kappas, widths."""
+    """What a model is measured at: windows (fit, learn, judge), kappas to learn at, parts of the cost to judge at, widths."""
 
     def __init__(self, windows, few, train, judge, round_to, widths, dims, repeat, batch, better):
         self.windows, self.few, self.train, self.judge, self.batch = windows, few, train, judge, batch
         self.round_to, self.widths, self.dims, self.repeat, self.better = round_to, widths, dims, repeat, better
 
 
-# few: windows that random tickets are picked by. Uniform tickets of all kappas have widths that are measured.
+# few: of the windows to calibrate with, those to correct with. Uniform tickets of all kappas have widths that are measured.
 SETTINGS = {
-    "stories": Setting((64, 64, 64), 64, (.75, .5, .25), (.62, .38), 20, 9, f"batch=1,sequence={LENGTH},past=1", 1000, 16, min),
-    "minilm": Setting((32, 16, 64), 16, (.75, .25), (.5,), 384, 4, f"batch=1,sequence={LENGTH}", 200, 8, max),
+    "stories": Setting((64, 64, 64), 64, (.75, .5, .25), (.55, .28), 20, 9, f"batch=1,sequence={LENGTH},past=1", 1000, 16, min),
+    "minilm": Setting((32, 16, 16), 16, (.75, .25), (.51,), 384, 4, f"batch=1,sequence={LENGTH}", 200, 8, max),
 }
 
 
@@ -74,65 +77,69 @@ class Column:
 
     def data(self, part):
         return ["--data", self.windows("fit"), "--report", self.windows(part), "--batch", self.setting.batch, "--threads",
-                self.options.threads, "--correct", "ls"]
+                self.options.threads, "--samples", self.setting.few, "--correct", "ls"]
 
-    def values(self, kappa, part="learn"):
+    def values(self, kappa):
         """What widths lose around a uniform ticket."""
-        path = self.file(f"{self.name}-{self.cost}-{part}-{kappa}.json")
+        path = self.file(f"{self.name}-{self.cost}-learn-{kappa}.json")
         if not os.path.exists(path):
             _, wall, cpu = twist("widths", self.model, "--calibration", self.cal, "--kappa", kappa, *self.limits, "--widths",
-                                 self.setting.widths, *self.latency, *self.data(part), "-o", path)
+                                 self.setting.widths, *self.latency, *self.data("learn"), "-o", path)
             print(f"[{path}] {wall:.0f} s, {cpu:.0f} s of processor time", flush=True)
         return path
 
     def learn(self, method):
-        """A model of the widths at the kappas to train at. Where it is cheap, also what it loses at those to judge by."""
+        """A model of what widths lose."""
         path = self.file(f"{self.name}-{self.cost}-{method.replace('+', 'plus')}.onnx")
         if not os.path.exists(path):
-            judged = [self.values(k, "judge") for k in self.setting.judge] if self.name == "stories" else []
-            out, wall, _ = twist("dfl", "widths", *map(self.values, self.setting.train), *(["--judge", ",".join(judged)] if
-                                 judged else []), "--method", method, "--model", self.options.value, "--epochs",
-                                 self.options.epochs, "-o", path)
+            out, wall, _ = twist("dfl", "widths", *map(self.values, self.setting.train), "--method", method, "--model",
+                                 self.options.value, "--epochs", self.options.epochs, "-o", path)
             print(f"{self.name}, {self.cost}, {method}, {wall:.0f} s\n{out}", flush=True)
         return path
 
-    def uniform(self, kappa):
-        return ["--policy", "obs", "--calibration", self.cal, "--kappa", kappa, *self.limits]
-
-    def budget(self, kappa):
-        """What the uniform ticket costs."""
-        even = json.load(open(self.quality("uniform", kappa)["ticket"], encoding="utf-8"))["axes"]
-        kept = {name: (len(axis["keep"]), axis["units"]) for name, axis in even.items()}
+    def costs(self):
+        """({axis: (widths, less than whole)}, of the dense model): milliseconds, or parameters."""
         if self.table:
             table = json.load(open(self.table, encoding="utf-8"))
-            saved = sum(0 if kept[row["axis"]][0] == row["units"] else row["saved"][row["widths"].index(kept[row["axis"]][0])]
-                        for row in table["axes"])
-            # Costs are whole nanoseconds.
-            return f"latency={1e3 * (table['dense_seconds'] - saved) + 1e-6 * len(kept):.6f}ms"
+            dense = 1e3 * table["dense_seconds"]
+            return {row["axis"]: (row["widths"] + [row["units"]], [1e3 * s for s in row["saved"]] + [0])
+                    for row in table["axes"]}, dense
+        out, *_ = twist("ticket", self.model, "--budget", "parameters=0.99", "-o", self.file(f"ticket-{os.getpid()}.json"))
         axes = json.load(open(self.values(self.setting.train[0]), encoding="utf-8"))["axes"]
-        out, *_ = twist("ticket", self.model, "--budget", "parameters=0.99", "-o", self.file("ticket.json"))
-        dense = int(re.search(r"budget +\d+ of (\d+)", out)[1])
-        return f"parameters={dense - sum(round(a['costs'][-1] * (1 - kept[a['axis']][0] / a['units'])) for a in axes)}"
+        return {a["axis"]: (a["widths"], [a["costs"][-1] - c for c in a["costs"]]) for a in axes}, int(
+            re.search(r"budget +\d+ of (\d+)", out)[1])
 
-    def made_by(self, arm, kappa):
+    def uniform(self, part):
+        """The largest kappa, in hundredths, whose ticket fits; linear between widths whose costs are known."""
+        costs, dense = self.costs()
+        path, fits, too_large = self.file(f"even-{os.getpid()}.json"), 0, 100
+        while too_large - fits > 1:
+            kappa = (fits + too_large) // 2
+            twist("ticket", self.model, "--policy", "first", "--kappa", kappa / 100, *self.limits, "-o", path)
+            axes = json.load(open(path, encoding="utf-8"))["axes"]
+            cost = dense - sum(np.interp(len(axis["keep"]), *costs[name]) for name, axis in axes.items())
+            fits, too_large = (kappa, too_large) if cost <= part * dense else (fits, kappa)
+        return fits / 100
+
+    def made_by(self, arm, part):
         """The policy's arguments."""
         if arm == "uniform":
-            return self.uniform(kappa)
+            return ["--policy", "obs", "--calibration", self.cal, "--kappa", self.uniform(part), *self.limits]
         model = self.learn(arm.split(", ")[1].lower()) if arm.startswith("learned") else None
         policy = RANDOM.get(arm) or ["--policy", "flap" if arm.startswith("flap") else "obs"]
         calibration = [] if arm == "random units" else ["--calibration", self.cal]
-        return [*policy, *calibration, *(["--value-model", model] if model else []), "--budget", self.budget(kappa),
+        return [*policy, *calibration, *(["--value-model", model] if model else []), "--budget", f"{self.cost}={part}",
                 *self.limits, *self.latency]
 
-    def search(self, arm, kappa):
+    def search(self, arm, part):
         """The best seed of random tickets by the windows to learn with, in parts that are kept."""
         found = []
         for first in range(0, self.options.tickets, CHUNK):
-            path = self.file(f"{self.name}-{self.cost}-{kappa}-{arm.replace(' ', '-')}-{first}.json")
+            path = self.file(f"{self.name}-{self.cost}-{part}-{arm.replace(' ', '-')}-{first}.json")
             count = min(CHUNK, self.options.tickets - first)
             if not os.path.exists(path):
-                out, wall, cpu = twist("ticket", self.model, *self.made_by(arm, kappa), "--search", count, "--seed", first,
-                                       "--samples", self.setting.few, *self.data("learn"), "-o", self.file("ticket.json"))
+                out, wall, cpu = twist("ticket", self.model, *self.made_by(arm, part), "--search", count, "--seed", first,
+                                       *self.data("learn"), "-o", self.file(f"ticket-{os.getpid()}.json"))
                 least, most = map(float, re.search(r"min (\S+), max (\S+)", out).groups())
                 with open(path, "w", encoding="utf-8") as file:
                     json.dump({"quality": self.setting.better(least, most), "count": count,
@@ -141,26 +148,27 @@ class Column:
             found.append(json.load(open(path, encoding="utf-8")))
         return self.setting.better(found, key=lambda part: part["quality"])["seed"]
 
-    def quality(self, arm, kappa):
+    def quality(self, arm, part):
         """On the windows to judge by: {quality, dense, ticket}."""
-        path = self.file(f"{self.name}-{self.cost}-{kappa}-{re.sub('[^a-z0-9+]+', '-', arm.lower())}.json")
+        path = self.file(f"{self.name}-{self.cost}-{part}-{re.sub('[^a-z0-9+]+', '-', arm.lower())}.json")
         if not os.path.exists(path):
             ticket = path.replace(".json", "-ticket.json")
-            seed = ["--seed", self.search(arm, kappa)] if arm in RANDOM else []
-            out, *_ = twist("ticket", self.model, *self.made_by(arm, kappa), *seed, "--search", 1, *self.data("judge"), "-o",
-                            ticket)
+            seed = ["--seed", self.search(arm, part)] if arm in RANDOM else []
+            policy = self.made_by(arm, part)
+            out, *_ = twist("ticket", self.model, *policy, *seed, "--search", 1, *self.data("judge"), "-o", ticket)
             found = {"quality": float(re.search(r"mean (\S+),", out)[1]), "dense": float(re.search(r"', dense (\S+)", out)[1]),
-                     "ticket": ticket, "budget": (re.search(r"budget +(.*)", out) or [0, "kappa"])[1]}
+                     "ticket": ticket, "budget": f"kappa {policy[5]}" if arm == "uniform" else
+                     re.search(r"budget +(.*)", out)[1]}
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(found, file)
             print(f"[{path}] {found['quality']} {found['budget']}", flush=True)
         return json.load(open(path, encoding="utf-8"))
 
-    def milliseconds(self, kappa, tickets):
+    def milliseconds(self, part, tickets):
         """The least of runs of the dense and the cut programs, in turn."""
         programs = []
         for name, ticket in [("dense", None), *tickets.items()]:
-            programs.append(self.file(f"{self.name}-{kappa}-{re.sub('[^a-z0-9+]+', '-', name.lower())}-program"))
+            programs.append(self.file(f"{self.name}-{part}-{re.sub('[^a-z0-9+]+', '-', name.lower())}-program"))
             twist("compile", self.model, *(["--ticket", ticket] if ticket else []), "-o", programs[-1])
         best = dict.fromkeys(["dense", *tickets], math.inf)
         for _ in range(self.options.rounds):
@@ -172,22 +180,22 @@ class Column:
 
 
 def print_table(columns, arms, found):
-    cells = [(column, kappa) for column in columns for kappa in column.setting.judge]
+    cells = [(column, part) for column in columns for part in column.setting.judge]
     rows = []
     for arm in arms:
         row = []
-        for column, kappa in cells:
-            here = [found[column, kappa, other] for other in arms if (column, kappa, other) in found]
-            value = found.get((column, kappa, arm))
+        for column, part in cells:
+            here = [found[column, part, other] for other in arms if (column, part, other) in found]
+            value = found.get((column, part, arm))
             text = "" if value is None else f"{value:.4g}"
             row.append(f"**{text}**" if value is not None and value == column.setting.better(here) else text)
         rows.append([arm, *row])
     print(timing.table(["widths by", *(f"{c.name}, {c.cost} {k:g}" for c, k in cells)], rows), flush=True)
 
 
-def print_times(column, kappa, times, tickets):
+def print_times(column, part, times, tickets):
     dense = times["dense"]
-    print(timing.table([f"{column.name} {kappa:g}", "ms", "of dense", "budget"],
+    print(timing.table([f"{column.name} {part:g}", "ms", "of dense", "budget"],
                        [[name, f"{ms:.4g}", f"{ms / dense:.3f}", tickets.get(name, "")] for name, ms in times.items()]),
           flush=True)
 
@@ -208,16 +216,16 @@ def main():
     found, tickets = {}, {}
     for group in (arms[:5], *([arm] for arm in arms[5:])):
         for column in columns:
-            for kappa in column.setting.judge:
+            for part in column.setting.judge:
                 for arm in group:
-                    cell = column.quality(arm, kappa)
-                    found[column, kappa, arm] = cell["quality"]
-                    tickets.setdefault((column, kappa), {})[arm] = cell
+                    cell = column.quality(arm, part)
+                    found[column, part, arm] = cell["quality"]
+                    tickets.setdefault((column, part), {})[arm] = cell
         print_table(columns, arms, found)
-    for (column, kappa), cells in tickets.items():
+    for (column, part), cells in tickets.items():
         if column.table and options.rounds:
-            times = column.milliseconds(kappa, {arm: cell["ticket"] for arm, cell in cells.items()})
-            print_times(column, kappa, times, {arm: cell["budget"] for arm, cell in cells.items()})
+            times = column.milliseconds(part, {arm: cell["ticket"] for arm, cell in cells.items()})
+            print_times(column, part, times, {arm: cell["budget"] for arm, cell in cells.items()})
 
 
 if __name__ == "__main__":
