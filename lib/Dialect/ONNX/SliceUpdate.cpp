@@ -135,7 +135,7 @@ static LogicalResult updateShapeOperand(Operation *op, OpOperand &shape,
                                         SliceUpdate &update) {
   int64_t rank = rankOf(result);
   auto shapeType = cast<RankedTensorType>(shape.get().getType());
-  if (!shapeType.hasStaticShape())
+  if (shapeType.getRank() != 1 || shapeType.isDynamicDim(0))
     return op->emitError() << "its shape operand has no static length";
   int64_t length = shapeType.getDimSize(0);
   SizeEdit edit(length);

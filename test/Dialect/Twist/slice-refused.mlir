@@ -18,3 +18,20 @@ func.func @main(%x: tensor<2x1x5x3xf32> {onnx.name = "x"}, %at: tensor<2x5xi64> 
   %y = onnx.MatMul %qr, %kt : (tensor<2x1x5x8xf32>, tensor<2x1x8x5xf32>) -> tensor<2x1x5x5xf32>
   return %y : tensor<2x1x5x5xf32>
 }
+
+// -----
+
+// A shape that is no list of sizes.
+
+weights.source @m from "model.bin"
+twist.subnetwork @s {ffn_0 = array<i64: 0>}
+func.func @main(%x: tensor<1x2xf32> {onnx.name = "x"}) -> (tensor<2xf32> {onnx.name = "y"}) {
+  %u = weights.load <@m at 0 as tensor<2x3xf32>> {onnx.meta = {name = "u"}} : tensor<2x3xf32>
+  %d = weights.load <@m at 24 as tensor<3x2xf32>> {onnx.meta = {name = "d"}} : tensor<3x2xf32>
+  %s = onnx.Constant {value = dense<3> : tensor<i64>} : tensor<i64>
+  %0 = onnx.MatMul %x, %u : (tensor<1x2xf32>, tensor<2x3xf32>) -> tensor<1x3xf32>
+  // expected-error @+1 {{its shape operand has no static length}}
+  %1 = onnx.Reshape %0, %s : (tensor<1x3xf32>, tensor<i64>) -> tensor<3xf32>
+  %2 = onnx.MatMul %1, %d : (tensor<3xf32>, tensor<3x2xf32>) -> tensor<2xf32>
+  return %2 : tensor<2xf32>
+}
