@@ -9,7 +9,9 @@
 #include "twist/Proof/Proof.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/OwningOpRef.h"
 
+#include "llvm/ADT/SetVector.h"
 #include "llvm/Support/Format.h"
 
 using namespace mlir;
@@ -106,6 +108,41 @@ twist::proof::liftMasks(ModuleOp module) {
   return masks;
 }
 
+static bool isOfFloats(Value value) {
+  return isa<FloatType>(getElementTypeOrSelf(value.getType()));
+}
+
+/// Returns, behind the results, the floats that those without floats are made
+/// of, such as what an ArgMax takes. False: there are none.
+static bool returnDeciders(func::FuncOp function) {
+  Operation *end = function.getBody().front().getTerminator();
+  llvm::SetVector<Value> values;
+  for (Value result : end->getOperands())
+    if (!isOfFloats(result))
+      values.insert(result);
+  SmallVector<Value> deciders;
+  for (size_t i = 0; i < values.size(); ++i) { // grows
+    Operation *op = values[i].getDefiningOp();
+    bool isConstant = !op || op->getNumOperands() == 0;
+    if (isOfFloats(values[i])) {
+      if (!isConstant && isa<RankedTensorType>(values[i].getType()))
+        deciders.push_back(values[i]);
+    } else if (op && !isa<onnx::ShapeOp, onnx::SizeOp>(op)) {
+      values.insert_range(op->getOperands());
+    }
+  }
+  Builder builder(function.getContext());
+  for (Value decider : deciders) {
+    unsigned number = function.getNumResults();
+    auto name = builder.getStringAttr("twist.decider" + Twine(number));
+    auto attributes =
+        builder.getDictionaryAttr(builder.getNamedAttr("onnx.name", name));
+    if (succeeded(function.insertResult(number, decider.getType(), attributes)))
+      end->insertOperands(number, decider);
+  }
+  return !deciders.empty();
+}
+
 namespace {
 
 /// The runs of one proof, and what is said of them.
@@ -118,6 +155,8 @@ public:
 
 private:
   LogicalResult proveMask(ArrayRef<HostTensor> inputs);
+  /// A second look, for outputs that a small change leaves as they are.
+  LogicalResult actsOnDeciders(ArrayRef<HostTensor> inputs, Verdict &acts);
   LogicalResult proveEqual(ArrayRef<HostTensor> inputs);
   /// Runs a model in f64, or nudged where the engine has none.
   FailureOr<Tensors> runOther(ModuleOp module, ArrayRef<HostTensor> inputs);
@@ -152,9 +191,31 @@ LogicalResult Prover::proveMask(ArrayRef<HostTensor> inputs) {
     return failure();
   for (auto [a, b] : llvm::zip_equal(*gated, *poisoned))
     verdicts.push_back(comparePoisoned(a, b));
-  if (!models.masks.empty()) // a ticket that keeps everything
-    verdicts.push_back(compareDense(*dense, *gated));
+  if (!models.masks.empty()) { // else a ticket that keeps everything
+    Verdict acts = compareDense(*dense, *gated);
+    if (!acts.holds && failed(actsOnDeciders(inputs, acts)))
+      return failure();
+    verdicts.push_back(std::move(acts));
+  }
   masked = std::move(*gated);
+  return success();
+}
+
+LogicalResult Prover::actsOnDeciders(ArrayRef<HostTensor> inputs,
+                                     Verdict &acts) {
+  OwningOpRef<ModuleOp> module = ModuleOp(models.masked).clone();
+  if (!returnDeciders(module->lookupSymbol<func::FuncOp>("main")))
+    return success();
+  FailureOr<Program> program = engine.compile(*module, Numbers::Own);
+  if (failed(program))
+    return failure();
+  FailureOr<Tensors> gated = (*program)(withMasks(inputs, models, {"gate"}));
+  FailureOr<Tensors> dense = (*program)(withMasks(inputs, models, {}));
+  if (failed(gated) || failed(dense))
+    return failure();
+  acts.holds = compareDense(*dense, *gated).holds;
+  if (acts.holds)
+    acts.why = "no output changes here, but floats that they are decided by";
   return success();
 }
 

@@ -91,6 +91,19 @@ TEST_F(CompareTest, IntegersAndShapesAreExact) {
   EXPECT_EQ(compareDouble(f64({1}), f64({1, 2}), loc)->why, "shapes differ");
 }
 
+TEST_F(CompareTest, RoundingMayDecideSomeIntegers) {
+  HostTensor s = i64({1, 2, 3}), m = i64({1, 2, 4});
+  EXPECT_TRUE(compareSingle(s, s, s, s, loc)->why.empty());
+  EXPECT_EQ(compareSingle(s, m, s, m, loc)->why, "integers differ");
+  FailureOr<Verdict> one = compareSingle(s, m, s, s, loc);
+  EXPECT_TRUE(one->holds);
+  EXPECT_EQ(one->why, "rounding decides 1 of 3 integers");
+  // The first differs though neither side's own other run says so.
+  EXPECT_FALSE(compareSingle(i64({0, 2, 3}), m, i64({0, 2, 3}), s, loc)->holds);
+  EXPECT_FALSE(compareSingle(i64({1}), i64({2}), i64({2}), i64({2}), loc)
+                   ->holds); // nothing is left to tell
+}
+
 TEST_F(CompareTest, PoisonIsBitForBit) {
   EXPECT_TRUE(comparePoisoned(f32({0.0f}), f32({0.0f})).holds);
   Verdict sign = comparePoisoned(f32({0.0f}), f32({-0.0f}));

@@ -8,10 +8,12 @@
 //           model's outputs;
 //   equal   sliced and masked model agree: in f64 to 1e-12 of the largest
 //           output; in f32 within 8 times the larger of both sides' own errors,
-//           or 4 ulp of the largest output; integers exactly. An own error is
-//           the difference to f64; where nothing runs the models in f64, to
-//           themselves with every weight and input off by a rounding;
-//   acts    the mask changes an output of the dense model.
+//           or 4 ulp of the largest output; integers exactly, in f32 except
+//           where a side has an own error. An own error is the difference to
+//           f64; where nothing runs the models in f64, to themselves with every
+//           weight and input off by a rounding;
+//   acts    the mask changes an output of the dense model, or floats that an
+//           output of integers is decided by.
 //
 //===----------------------------------------------------------------------===//
 
@@ -75,7 +77,7 @@ struct Verdict {
   double allowed = 0;
   double largest = 0;
   bool holds = false;
-  std::string why; ///< of a failure
+  std::string why; ///< it fails, or what else there is to know
 };
 
 /// Whether two results are the same bytes.
