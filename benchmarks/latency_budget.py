@@ -19,7 +19,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=9, help="runs a program")
     parser.add_argument("--windows", type=int, default=64, help="to calibrate; half as many to report")
     parser.add_argument("--threads", type=int, default=0, help="of each run, in the table too; 0: one per processor")
-    parser.add_argument("--correct", default="ls")
+    parser.add_argument("--correct", default="relative")
     parser.add_argument("--folder", default=os.path.join(ROOT, "build", "benchmarks", "cuts"))
     options = parser.parse_args()
     os.makedirs(options.folder, exist_ok=True)

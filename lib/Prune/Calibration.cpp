@@ -11,6 +11,7 @@
 
 #include "llvm/ADT/STLExtras.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -43,14 +44,13 @@ std::string Site::name() const {
 std::vector<double> Site::mean() const {
   std::vector<double> result(shift);
   for (int64_t i = 0; i < width; ++i)
-    result[i] += sum[i] / double(count);
+    result[i] += sum[i] / mass();
   return result;
 }
 
 double Site::variance(int64_t i) const {
   double square = products[size_t(i) * (i + 1) / 2 + i];
-  return std::max(0.0,
-                  (square - sum[i] * sum[i] / double(count)) / double(count));
+  return std::max(0.0, (square - sum[i] * sum[i] / mass()) / mass());
 }
 
 std::vector<double> Site::gram() const {
@@ -61,7 +61,7 @@ std::vector<double> Site::gram() const {
   for (int64_t i = 0; i < width; ++i)
     for (int64_t j = 0; j <= i; ++j)
       result[i * width + j] = result[j * width + i] =
-          *product++ - sum[i] * sum[j] / double(count);
+          *product++ - sum[i] * sum[j] / mass();
   return result;
 }
 
@@ -88,24 +88,74 @@ static void means(const T *x, int64_t rows, int64_t width,
     value /= double(rows);
 }
 
-/// One panel of differences from the shift, and their sums; false if a value is
-/// not finite.
+/// One panel of differences from the shift, each row times its root (none: 1),
+/// and the sums of their squares' weights; false if a value is not finite.
 template <typename T>
-static bool fillPanel(const T *x, int64_t rows, int64_t first, Site &site,
-                      double *panel) {
+static bool fillPanel(const T *x, const double *roots, int64_t rows,
+                      int64_t first, Site &site, double *panel) {
   int64_t used = std::min(kPanel, site.width - first);
   double check = 0;
   for (int64_t r = 0; r < rows; ++r) {
     const T *row = x + r * site.width + first;
+    double root = roots ? roots[r] : 1;
     for (int64_t i = 0; i < kPanel; ++i)
       panel[r * kPanel + i] =
-          i < used ? double(row[i]) - site.shift[first + i] : 0;
+          i < used ? root * (double(row[i]) - site.shift[first + i]) : 0;
     for (int64_t i = 0; i < used; ++i) {
-      site.sum[first + i] += panel[r * kPanel + i];
+      site.sum[first + i] += root * panel[r * kPanel + i];
       check += panel[r * kPanel + i] * 0;
     }
   }
   return check == 0;
+}
+
+/// |xW|² of each row.
+template <typename T>
+static std::vector<double> squaredResults(const Site &site, const T *x,
+                                          int64_t total, Runner &runner) {
+  int64_t width = site.width, columns = site.columns;
+  int64_t panelCount = (columns + kPanel - 1) / kPanel;
+  std::vector<double> weight(panelCount * width * kPanel);
+  for (int64_t i = 0; i < width; ++i)
+    for (int64_t c = 0; c < columns; ++c)
+      weight[(c / kPanel * width + i) * kPanel + c % kPanel] =
+          site.weight[i * columns + c];
+  std::vector<double> squares(total);
+  runner.parallel((total + kPanel - 1) / kPanel, [&](int64_t block) {
+    int64_t first = block * kPanel, rows = std::min(kPanel, total - first);
+    std::vector<double> turned(width * kPanel), tile(kPanel * kPanel);
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t i = 0; i < width; ++i)
+        turned[i * kPanel + r] = double(x[(first + r) * width + i]);
+    for (int64_t p = 0; p < panelCount; ++p) {
+      llvm::fill(tile, 0.0);
+      addProducts(turned.data(), weight.data() + p * width * kPanel, width,
+                  tile.data());
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t c = 0; c < kPanel; ++c)
+          squares[first + r] += tile[r * kPanel + c] * tile[r * kPanel + c];
+    }
+  });
+  return squares;
+}
+
+/// The square root of each row's weight.
+template <typename T>
+static std::vector<double> relativeRoots(Site &site, const T *x, int64_t total,
+                                         Runner &runner) {
+  std::vector<double> roots = squaredResults(site, x, total, runner);
+  if (site.count == 0) { // of a median, what stands out tells nothing
+    std::vector<double> sorted = roots;
+    auto middle = sorted.begin() + total / 2;
+    std::nth_element(sorted.begin(), middle, sorted.end());
+    site.floor = *middle > 0 ? *middle : 1;
+  }
+  for (double &value : roots) {
+    value = 1 / (value + site.floor);
+    site.weighted += value;
+    value = std::sqrt(value);
+  }
+  return roots;
 }
 
 /// Adds one tile of the lower triangle.
@@ -128,10 +178,13 @@ static void addTile(Site &site, int64_t rows, const std::vector<double> &panels,
 }
 
 template <typename T>
-static bool add(Site &site, const Array &values, Runner &runner,
-                bool withProducts) {
+static bool add(Site &site, const Array &values, Runner &runner, Moments what) {
   auto *x = reinterpret_cast<const T *>(values.data.data());
   int64_t width = site.width, total = values.size() / width;
+  bool withProducts = what != Moments::Mean;
+  std::vector<double> roots;
+  if (what == Moments::Relative)
+    roots = relativeRoots(site, x, total, runner);
   if (site.count == 0) {
     means(x, total, width, site.shift);
     site.sum.assign(width, 0);
@@ -145,8 +198,9 @@ static bool add(Site &site, const Array &values, Runner &runner,
     int64_t rows = std::min(kRows, total - first);
     std::vector<char> isFinite(panelCount);
     runner.parallel(panelCount, [&](int64_t p) {
-      isFinite[p] = fillPanel(x + first * width, rows, p * kPanel, site,
-                              panels.data() + p * kPanel * rows);
+      isFinite[p] = fillPanel(
+          x + first * width, roots.empty() ? nullptr : roots.data() + first,
+          rows, p * kPanel, site, panels.data() + p * kPanel * rows);
     });
     if (llvm::is_contained(isFinite, 0))
       return false;
@@ -164,7 +218,7 @@ static bool add(Site &site, const Array &values, Runner &runner,
 }
 
 Error twist::prune::accumulate(Site &site, const Array &array, Runner &runner,
-                               int64_t batch, bool withProducts) {
+                               int64_t batch, Moments what) {
   if (array.dims.empty() || array.dims.back() != site.width ||
       array.size() == 0)
     return createStringError("gate " + site.name() + " does not give rows of " +
@@ -173,8 +227,8 @@ Error twist::prune::accumulate(Site &site, const Array &array, Runner &runner,
     return createStringError("gate " + site.name() + " is not f32 or f64 but " +
                              twist_type_name(array.type));
   bool isFinite = array.type == TWIST_F64
-                      ? add<double>(site, array, runner, withProducts)
-                      : add<float>(site, array, runner, withProducts);
+                      ? add<double>(site, array, runner, what)
+                      : add<float>(site, array, runner, what);
   if (!isFinite)
     return createStringError("gate " + site.name() +
                              " gets a value that is not finite, in batch " +

@@ -29,6 +29,7 @@ std::optional<CorrectionKind> twist::prune::parseCorrection(StringRef name) {
       .Case("bias", CorrectionKind::Bias)
       .Case("bias+gain", CorrectionKind::BiasGain)
       .Case("ls", CorrectionKind::LeastSquares)
+      .Case("relative", CorrectionKind::Relative)
       .Default(std::nullopt);
 }
 
@@ -44,12 +45,17 @@ StringRef twist::prune::correctionName(CorrectionKind kind) {
     return "bias+gain";
   case CorrectionKind::LeastSquares:
     return "ls";
+  case CorrectionKind::Relative:
+    return "relative";
   }
   llvm_unreachable("a kind of the enumeration");
 }
 
-bool twist::prune::needsProducts(CorrectionKind kind) {
-  return kind != CorrectionKind::None && kind != CorrectionKind::Bias;
+Moments twist::prune::momentsFor(CorrectionKind kind) {
+  return kind == CorrectionKind::None || kind == CorrectionKind::Bias
+             ? Moments::Mean
+         : kind == CorrectionKind::Relative ? Moments::Relative
+                                            : Moments::Products;
 }
 
 UnitMoments twist::prune::unitMoments(const Site &site, const SiteAxis &axis,
@@ -57,9 +63,9 @@ UnitMoments twist::prune::unitMoments(const Site &site, const SiteAxis &axis,
   std::vector<double> h = site.gram(), m = site.mean();
   Eigen::Map<const Vector> mean(m.data(), site.width);
   Eigen::Map<const Matrix> weight(site.weight.data(), site.width, site.columns);
-  Matrix moment = Eigen::Map<const Matrix>(h.data(), site.width, site.width) /
-                      double(site.count) +
-                  Matrix(mean * mean.transpose());
+  Matrix moment =
+      Eigen::Map<const Matrix>(h.data(), site.width, site.width) / site.mass() +
+      Matrix(mean * mean.transpose());
   Matrix rows = weight;
   double whole = rows.cwiseProduct(timesTransposed(moment, rows)).sum();
   double parts = 0;
@@ -146,7 +152,7 @@ Expected<Matrix> Solver::leastSquares() const {
     for (int64_t j = 0; j < size; ++j)
       block(i, j) = gram(keep[i], keep[j]);
   double trace = block.trace();
-  double squares = double(site.count) * mean.squaredNorm();
+  double squares = site.mass() * mean.squaredNorm();
   block.diagonal().array() += 1e-3 * trace / double(std::max<int64_t>(size, 1));
   Eigen::LLT<Eigen::MatrixXd> factor(block);
   // Constants leave only what rounding makes of them.
@@ -174,9 +180,9 @@ std::optional<double> Solver::error(const CorrectedSite &result) const {
       mean.transpose() * lost -
       Eigen::Map<const Eigen::RowVectorXd>(result.bias.data(), site.columns);
   double left = lost.cwiseProduct(timesTransposed(gram, lost)).sum() +
-                double(site.count) * rest.squaredNorm();
+                site.mass() * rest.squaredNorm();
   double removed = cut.cwiseProduct(timesTransposed(gram, cut)).sum() +
-                   double(site.count) * (mean.transpose() * cut).squaredNorm();
+                   site.mass() * (mean.transpose() * cut).squaredNorm();
   return removed > 0 ? left / removed : 0;
 }
 
@@ -213,7 +219,8 @@ Expected<CorrectedSite> twist::prune::correctSite(const Site &site,
     return createStringError("the weight at gate " + site.name() +
                              " is no matrix: it cannot be corrected");
   Solver solver(site, kept);
-  if (kind == CorrectionKind::LeastSquares) {
+  if (kind == CorrectionKind::LeastSquares ||
+      kind == CorrectionKind::Relative) {
     Expected<Matrix> rows = solver.leastSquares();
     if (!rows)
       return rows.takeError();

@@ -179,11 +179,27 @@ twist::prune::measurePerplexity(Runner &runner, const Feed &feed,
   return sum;
 }
 
+/// Of integers.
+static void addEqual(const Array &left, const Array &right, Likeness &sum) {
+  size_t width = twist_type_size(left.type);
+  for (int64_t i = 0, e = left.size(); i < e; ++i) {
+    bool isEqual = !std::memcmp(left.data.data() + size_t(i) * width,
+                                right.data.data() + size_t(i) * width, width);
+    sum.sum += isEqual;
+    sum.least = std::min(sum.least, double(isEqual));
+  }
+  sum.vectors += left.size();
+}
+
 Error twist::prune::addLikeness(const Array &left, const Array &right,
                                 StringRef name, Likeness &sum) {
-  if (left.dims != right.dims || left.dims.empty())
+  if (left.dims != right.dims || (left.dims.empty() && isFloat(left.type)))
     return createStringError("output '" + name +
                              "' has another shape in the reference");
+  if (!isFloat(left.type)) {
+    addEqual(left, right, sum);
+    return Error::success();
+  }
   int64_t width = left.dims.back(), rows = width ? left.size() / width : 0;
   for (int64_t row = 0; row < rows; ++row) {
     double product = 0, square = 0, other = 0;

@@ -39,6 +39,7 @@ Expected<QualityMeter> QualityMeter::create(ArrayRef<Port> outputs,
     return isRead(port) && feed.tokens() > 0 && feed.vocabulary() > 0 &&
            port.dims.back() == feed.vocabulary() && port.dims.size() >= 2;
   };
+  auto isWhole = [](const Port &port) { return !isFloat(port.type); };
   QualityMeter meter;
   meter.feed = &feed;
   auto found = llvm::find_if(outputs, [&](const Port &port) {
@@ -46,15 +47,33 @@ Expected<QualityMeter> QualityMeter::create(ArrayRef<Port> outputs,
   });
   if (found == outputs.end() && output.empty())
     found = llvm::find_if(outputs, isRead);
+  if (found == outputs.end() && output.empty())
+    found = llvm::find_if(outputs, isWhole);
   if (found == outputs.end())
     return createStringError(
-        output.empty() ? Twine("the model has no output of f32 or f64")
-                       : "the model has no output '" + output + "'");
-  if (!isRead(*found))
-    return createStringError("output '" + found->name + "' is not f32 or f64");
+        output.empty()
+            ? Twine("the model has no output of f32, f64 or integers")
+            : "the model has no output '" + output + "'");
+  if (!isRead(*found) && !isWhole(*found))
+    return createStringError("output '" + found->name +
+                             "' is not f32, f64 or integers");
   meter.name = found->name;
-  meter.perplexity = tellsTokens(*found);
+  meter.kind = tellsTokens(*found) ? Kind::Perplexity
+               : isWhole(*found)   ? Kind::Agreement
+                                   : Kind::Cosine;
   return meter;
+}
+
+StringRef QualityMeter::measure() const {
+  switch (kind) {
+  case Kind::Perplexity:
+    return "perplexity";
+  case Kind::Cosine:
+    return "cosine to dense";
+  case Kind::Agreement:
+    return "equal to dense";
+  }
+  llvm_unreachable("a kind of the enumeration");
 }
 
 Expected<size_t> QualityMeter::find(ArrayRef<Port> outputs) const {
@@ -66,7 +85,7 @@ Expected<size_t> QualityMeter::find(ArrayRef<Port> outputs) const {
 
 Error QualityMeter::addDense(Runner &runner, const Batch &batch,
                              const Array &output) {
-  if (!perplexity)
+  if (!isPerplexity())
     dense.push_back(output);
   return add(runner, batch, output);
 }
@@ -79,13 +98,13 @@ void QualityMeter::start() {
 
 Error QualityMeter::add(Runner &runner, const Batch &batch,
                         const Array &output) {
-  if (perplexity)
+  if (isPerplexity())
     return addPerplexity(runner, *feed, batch, output, told);
   return addLikeness(output, dense[batches++], name, likeness);
 }
 
 double QualityMeter::value() const {
-  return perplexity ? told.perplexity() : likeness.mean();
+  return isPerplexity() ? told.perplexity() : likeness.mean();
 }
 
 static double secondsOf(clockid_t clock) {

@@ -210,14 +210,13 @@ Error StagedRun::runTo(int64_t site) {
   return Error::success();
 }
 
-Error StagedRun::accumulate(Site &site, bool withProducts) const {
+Error StagedRun::accumulate(Site &site, Moments what) const {
   // For its threads alone.
   auto runner = Runner::create(model.stages.back().program.get(), threads);
   if (!runner)
     return runner.takeError();
   for (auto [b, array] : llvm::enumerate(values[model.consumers[at].data]))
-    if (Error error =
-            prune::accumulate(site, array, *runner, int64_t(b), withProducts))
+    if (Error error = prune::accumulate(site, array, *runner, int64_t(b), what))
       return error;
   return Error::success();
 }
@@ -277,7 +276,7 @@ Expected<std::vector<CorrectedSite>> twist::prune::correctModel(
     if (Error error = run.runTo(int64_t(i)))
       return std::move(error);
     Site site = clean;
-    if (Error error = run.accumulate(site, needsProducts(kind)))
+    if (Error error = run.accumulate(site, momentsFor(kind)))
       return std::move(error);
     auto result = correctSite(site, features, kind);
     if (!result)

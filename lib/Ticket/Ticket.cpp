@@ -152,11 +152,12 @@ LogicalResult Reader::readCorrection(const json::Object &root, Ticket &ticket) {
     kind = correction->getString("kind");
   if (!kind)
     return error() << "'correction' is not an object with a string 'kind'";
-  constexpr StringLiteral kKinds[] = {"none", "gain", "bias", "bias+gain",
-                                      "ls"};
+  constexpr StringLiteral kKinds[] = {"none",      "gain", "bias",
+                                      "bias+gain", "ls",   "relative"};
   if (!llvm::is_contained(kKinds, *kind))
     return error() << "correction '" << *kind
-                   << "' is not known; none, gain, bias, bias+gain and ls are";
+                   << "' is not known; none, gain, bias, bias+gain, ls and "
+                      "relative are";
   ticket.correction = kind->str();
   return checkKeys(*correction, "'correction'", {"kind"});
 }

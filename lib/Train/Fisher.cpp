@@ -88,6 +88,9 @@ Error GateFisher::compile(StepCompiler &compiler, StringRef output,
       prune::QualityMeter::create(portsOf(layout->outputs), feed, output);
   if (!meter)
     return meter.takeError();
+  if (meter->isOfIntegers())
+    return createStringError("output '" + meter->output() +
+                             "' holds integers, which have no gradient");
   perplexity = meter->isPerplexity();
   StepRequest request;
   request.sequence = std::max<int64_t>(feed.context(), 1); // arrays: none

@@ -6,6 +6,8 @@ import onnx
 from twist_tools.models import gpt2
 from twist_tools.models.graph import save
 
+from common import language_model
+
 
 def change(path, source, name, edit):
     model = onnx.load(source)
@@ -19,8 +21,9 @@ def change(path, source, name, edit):
 
 def main(folder):
     model = f"{folder}/m.onnx"
-    save(gpt2.build(gpt2.Config(layers=1), None), model)
-    save(gpt2.build(gpt2.Config(layers=1, ffn=1024), None), f"{folder}/wide.onnx")
+    language_model(model)
+    language_model(f"{folder}/wide.onnx", ffn=1024)
+    save(gpt2.build(gpt2.Config(layers=1), None), f"{folder}/gpt.onnx")
     change(f"{folder}/nan.onnx", model, "h.0.mlp.c_fc.bias", lambda a: a.__setitem__(3, np.nan))
     change(f"{folder}/constant.onnx", model, "h.0.mlp.c_fc.weight", lambda a: a.fill(0))
     change(f"{folder}/other.onnx", model, "h.0.mlp.c_fc.weight", lambda a: a.__imul__(2))

@@ -1,22 +1,18 @@
 """twist correct against numpy and onnxruntime, with the same masks: check_corrections.py FOLDER"""
 import json
 import os
-import subprocess
 import sys
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from safetensors.numpy import load_file
 from twist_tools.models import gpt2
 from twist_tools.models.graph import save
 
-LENGTH = 16
+from common import LENGTH, language_model, session, twist
+
 CONFIG = gpt2.Config(layers=1, dim=32, heads=4)
-
-
-def twist(*arguments):
-    return subprocess.run(["twist", *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+BATCH = 4
 
 
 def kept_features(axes, weight, width):
@@ -32,8 +28,8 @@ def statistics(model, weight, ids):
     graph = onnx.ModelProto.FromString(model.SerializeToString())
     value, = {n.input[0] for n in graph.graph.node if len(n.input) > 1 and n.input[1] == weight}
     graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(value))
-    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    return np.concatenate([session.run([value], {"input_ids": row[None]})[0].reshape(-1, len(array(model, weight)))
+    made = session(graph.SerializeToString())
+    return np.concatenate([made.run([value], {"input_ids": row[None]})[0].reshape(-1, len(array(model, weight)))
                            for row in ids]).astype(np.float64)
 
 
@@ -59,8 +55,13 @@ def scale(x, w, keep, units):
 def corrected(method, x, w, keep, units):
     """W' in the rows it keeps, b'."""
     mu, removed = x.mean(0), np.setdiff1d(np.arange(x.shape[1]), keep)
-    if method == "ls":
-        h = (x - mu).T @ (x - mu)
+    if method in ("ls", "relative"):
+        weights = np.ones(len(x))
+        if method == "relative":
+            squares = ((x @ w)**2).sum(1)
+            weights = 1 / (squares + np.sort(squares[:BATCH * LENGTH])[BATCH * LENGTH // 2])
+        mu = weights @ x / weights.sum()
+        h = (x - mu).T @ (weights[:, None] * (x - mu))
         hss = h[np.ix_(keep, keep)]
         lam = 1e-3 * np.trace(hss) / len(keep)
         new = np.linalg.solve(hss + lam * np.eye(len(keep)), h[keep] @ w)
@@ -76,11 +77,14 @@ def corrected(method, x, w, keep, units):
 
 def check(method, path, ids, data, ticket, folder):
     out = os.path.join(folder, "corrected.json")
-    twist("correct", path, "--ticket", ticket, "--data", data, "--batch", 4, "--method", method, "-o", out)
+    twist("correct", path, "--ticket", ticket, "--data", data, "--batch", BATCH, "--method", method, "-o", out)
     tensors, axes = load_file(out + ".safetensors"), json.load(open(ticket))["axes"]
     model = onnx.load(path)
+    names = [t.name for t in model.graph.initializer]
     for weight, bias in (("h.0.attn.c_proj.weight", "h.0.attn.c_proj.bias"),
                          ("h.0.mlp.c_proj.weight", "h.0.mlp.c_proj.bias")):
+        if weight not in names:
+            continue
         x, w = statistics(model, weight, ids), array(model, weight).astype(np.float64)
         keep = kept_features(axes, weight, len(w))
         units = CONFIG.heads if "attn" in weight else len(w)
@@ -96,25 +100,27 @@ def check(method, path, ids, data, ticket, folder):
         change(model, weight, masked)
         change(model, bias, array(model, bias) + shift)
     small = os.path.join(folder, "small.onnx")
-    proven = method == "ls"  # weights, biases: what others change, too
+    proven = method == "relative"  # weights, biases: what others change, too
     report = twist("slice", path, "--ticket", out, "-o", small, *(["--verify"] if proven else []))
     assert not proven or report.count("holds") >= 4 and "FAILS" not in report, report
-    run = [ort.InferenceSession(m, providers=["CPUExecutionProvider"]).run(["logits"], {"input_ids": ids[:2]})[0]
-           for m in (small, model.SerializeToString())]
-    assert abs(run[0] - run[1]).max() < 1e-3 * abs(run[1]).max(), abs(run[0] - run[1]).max()
-    return ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(["logits"], {"input_ids": ids[:2]})[0], run[0]
+    dense, cut, want = (session(m).run(["logits"], {"input_ids": ids[:2]})[0]
+                        for m in (path, small, model.SerializeToString()))
+    assert abs(cut - want).max() < 1e-3 * abs(want).max(), abs(cut - want).max()
+    return dense, cut
 
 
 def main(folder):
-    path, data = os.path.join(folder, "m.onnx"), os.path.join(folder, "ids.npy")
-    save(gpt2.build(CONFIG, None), path)
+    gpt, lm, data, ticket = (os.path.join(folder, n) for n in ("gpt.onnx", "lm.onnx", "ids.npy", "t.json"))
+    save(gpt2.build(CONFIG, None), gpt)
+    language_model(lm)
     ids = np.random.default_rng(0).integers(0, 61, (24, LENGTH))
     np.save(data, ids)
-    ticket = os.path.join(folder, "t.json")
-    twist("ticket", path, "--kappa", 0.5, "-o", ticket)
-    for method in ("gain", "bias", "bias+gain", "ls"):
-        dense, cut = check(method, path, ids, data, ticket, folder)
-        print(f"{method}: agrees with numpy; relative error of the logits {abs(dense - cut).mean() / abs(dense).mean():.3f}")
+    for path, methods in ((lm, ("gain", "bias", "ls")), (gpt, ("bias+gain", "relative"))):
+        twist("ticket", path, "--kappa", 0.5, "-o", ticket)
+        for method in methods:
+            dense, cut = check(method, path, ids, data, ticket, folder)
+            print(f"{method}: agrees with numpy; relative error of the logits "
+                  f"{abs(dense - cut).mean() / abs(dense).mean():.3f}")
 
 
 if __name__ == "__main__":

@@ -2,27 +2,15 @@
 import json
 import os
 import re
-import subprocess
 import sys
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from twist_tools import calibration
 from twist_tools.models import gpt2
 from twist_tools.models.graph import save
 
-LENGTH = 16
-
-
-def twist(*arguments):
-    return subprocess.run(["twist", *map(str, arguments)], check=True, capture_output=True, text=True).stdout
-
-
-def log_softmax(x):
-    x = x.astype(np.float64)
-    x = x - x.max(-1, keepdims=True)
-    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+from common import LENGTH, log_softmax, refused, session, twist
 
 
 def check_eval(model, folder):
@@ -32,12 +20,12 @@ def check_eval(model, folder):
     out = twist("eval", model, "--data", source, "--tokenizer", "bytes", "--context", LENGTH, "--batch", 3)
     ids = np.frombuffer(text, "u1").astype(np.int64)
     windows = len(ids) // LENGTH
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    runs = session(model)
     nats = count = 0
     for w in range(windows):
         start = w * LENGTH
         targets = ids[start + 1:start + LENGTH + 1]
-        logits, = session.run(["logits"], {"input_ids": ids[None, start:start + LENGTH]})
+        logits, = runs.run(["logits"], {"input_ids": ids[None, start:start + LENGTH]})
         nats -= log_softmax(logits)[0, np.arange(len(targets)), targets].sum()
         count += len(targets)
     want = {"perplexity": np.exp(nats / count), "bits/byte": nats / np.log(2) / count}
@@ -60,10 +48,10 @@ def gate_inputs(model, ids):
             names[node.input[1]] = node.input[0]
     for value in names.values():
         graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(value))
-    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    runs = session(graph.SerializeToString())
     rows = {weight: [] for weight in names}
     for row in ids:
-        for weight, value in zip(names, session.run(list(names.values()), {"input_ids": row[None]})):
+        for weight, value in zip(names, runs.run(list(names.values()), {"input_ids": row[None]})):
             rows[weight].append(value.reshape(-1, value.shape[-1]).astype(np.float64))
     weights = {i.name: onnx.numpy_helper.to_array(i) for i in graph.graph.initializer}
     return {w: (np.concatenate(r), weights[w]) for w, r in rows.items()}
@@ -96,9 +84,8 @@ def check_same_bytes(path, model, data, folder):
     whole, _ = calibration.split(full)
     part.update({key: whole[key] for key in ("batches", "data_sha256", "protocol")})
     open(other, "wb").write(calibration.join(part, numbers))
-    unfinished = subprocess.run(["twist", "ticket", model, "--policy", "flap", "--calibration", other, "-o",
-                                 os.path.join(folder, "x.json")], capture_output=True, text=True)
-    assert unfinished.returncode == 1 and "is unfinished: 5 of" in unfinished.stderr, unfinished.stderr
+    refused("is unfinished: 5 of", "ticket", model, "--policy", "flap", "--calibration", other, "-o",
+            os.path.join(folder, "x.json"))
     twist("calibrate", model, "--data", data, "--batch", 2, "-o", other)
     a, b = calibration.split(open(other, "rb").read()), calibration.split(full)
     assert a == b, "resumed, other numbers"

@@ -1,30 +1,26 @@
 """The policy fisher against differences in onnxruntime and a formula in numpy: check_fisher.py FOLDER"""
 import json
 import os
-import subprocess
+import re
 import sys
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import helper, numpy_helper
 from twist_tools.models import gpt2
 from twist_tools.models.graph import save
 from twist_torch.masks import philox
 
-LENGTH, HEADS, FFN = 16, 4, 128
+from common import LENGTH, VOCAB, log_softmax, refused, session, twist
+
+HEADS, FFN = 4, 128
 
 
-def run(*arguments):
-    return subprocess.run(["twist", *map(str, arguments)], capture_output=True, text=True)
-
-
-def check_tickets(model, data, wanted, folder):
-    """`wanted`: scores per axis. Units that are nearly alike may change places."""
+def check_tickets(model, data, wanted, cuts, folder):
+    """`cuts`: (kappa, group); `wanted`: scores per axis. Units that are nearly alike may change places."""
     ticket = os.path.join(folder, "t.json")
-    for kappa, group in ((.5, 1), (.25, 8)):
-        done = run("ticket", model, "--policy", "fisher", "--data", data, "--kappa", kappa, "--group", group, "-o", ticket)
-        assert done.returncode == 0, done.stderr
+    for kappa, group in cuts:
+        twist("ticket", model, "--policy", "fisher", "--data", data, "--kappa", kappa, "--group", group, "-o", ticket)
         axes = json.load(open(ticket))["axes"]
         assert set(axes) == set(wanted), axes.keys()
         for name, mask in axes.items():
@@ -35,17 +31,14 @@ def check_tickets(model, data, wanted, folder):
 
 
 def cross_entropy(logits, ids):
-    logits = logits.astype(np.float64)[:, :-1]
-    logits -= logits.max(-1, keepdims=True)
-    logp = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    return -np.take_along_axis(logp, ids[:, 1:, None], -1)[..., 0].mean(1)
+    return -np.take_along_axis(log_softmax(logits)[:, :-1], ids[:, 1:, None], -1)[..., 0].mean(1)
 
 
 def check_language_model(folder):
     """dL/dg of each unit by scaling its rows of the consumer."""
     model, data = os.path.join(folder, "lm.onnx"), os.path.join(folder, "ids.npy")
     save(gpt2.build(gpt2.Config(layers=1, dim=32, heads=HEADS, ffn=FFN), None), model)
-    ids = np.random.default_rng(0).integers(0, 61, (12, LENGTH))
+    ids = np.random.default_rng(0).integers(0, VOCAB, (12, LENGTH))
     np.save(data, ids)
     graph, weights = onnx.load(model), {}
     for tensor in list(graph.graph.initializer):
@@ -53,7 +46,7 @@ def check_language_model(folder):
             weights[tensor.name] = numpy_helper.to_array(tensor)
             graph.graph.initializer.remove(tensor)
             graph.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    runs = session(graph.SerializeToString())
     wanted = {}
     for axis, name, units in (("h.0.attn.c_attn.weight:1:c0:0", "h.0.attn.c_proj.weight", HEADS),
                               ("h.0.mlp.c_fc.weight:1", "h.0.mlp.c_proj.weight", FFN)):
@@ -63,18 +56,17 @@ def check_language_model(folder):
             for factor in (1.1, .9):
                 changed = weights[name].copy()
                 changed[unit * size:(unit + 1) * size] *= factor
-                logits, = session.run(["logits"], {"input_ids": ids, **weights, name: changed})
+                logits, = runs.run(["logits"], {"input_ids": ids, **weights, name: changed})
                 losses.append(cross_entropy(logits, ids))
             scores[unit] = (((losses[0] - losses[1]) / .2)**2).mean()
         wanted[axis] = scores
-    check_tickets(model, data, wanted, folder)
-    done = run("ticket", model, "--policy", "fisher", "--data", data, "--budget", "parameters=.8", "-o",
-               os.path.join(folder, "b.json"))
-    assert done.returncode == 0 and "the least there is" in done.stdout, done.stderr
+    check_tickets(model, data, wanted, [(.25, 8)], folder)
+    assert "the least there is" in twist("ticket", model, "--policy", "fisher", "--data", data, "--budget", "parameters=.8",
+                                         "-o", os.path.join(folder, "b.json"))
     small = os.path.join(folder, "small.onnx")
-    done = run("prune", model, "--policy", "fisher", "--data", data, "--correct", "none", "--neighbours=false",
-               "--verify=false", "-o", small)
-    assert done.returncode == 0 and "gradients of 12 windows of the cross entropy" in done.stdout, done.stderr
+    assert "gradients of 12 windows of the cross entropy" in twist(
+        "prune", model, "--policy", "fisher", "--data", data, "--correct", "none", "--neighbours=false", "--verify=false",
+        "-o", small)
     print("fisher: a language model's as differences have it")
 
 
@@ -105,7 +97,7 @@ def check_encoder(folder):
         v = normals(window, 5)
         v = (v - v @ y / (y @ y) * y) / np.linalg.norm(y)
         scores += (row * (w2 @ v))**2 / len(x)
-    check_tickets(model, "x=" + data, {"up:1": scores}, folder)
+    check_tickets(model, "x=" + data, {"up:1": scores}, [(.5, 1), (.25, 8)], folder)
     print("fisher: an encoder's as numpy has it")
 
 
@@ -152,8 +144,7 @@ def check_refusals(folder):
             ("it runs through two dimensions of weight 'middle'", ["ticket", residual, *rest, "x=" + image]),
             ("': the training step has no gate for it",
              ["ticket", os.path.join(folder, "lm.onnx"), *rest, os.path.join(folder, "ids.npy"), "--axes", "head,qk"])):
-        done = run(*arguments)
-        assert done.returncode == 1 and message in done.stderr, (message, done.stderr)
+        refused(re.escape(message), *arguments)
     print("fisher: refusals")
 
 

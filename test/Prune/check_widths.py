@@ -3,38 +3,13 @@ import itertools
 import json
 import os
 import re
-import subprocess
 import sys
 
 import numpy as np
-import onnxruntime as ort
 from twist_tools.models import gpt2
 from twist_tools.models.graph import save
 
-LENGTH = 16
-
-
-def run(*arguments):
-    return subprocess.run(["twist", *map(str, arguments)], capture_output=True, text=True)
-
-
-def twist(*arguments):
-    done = run(*arguments)
-    assert done.returncode == 0, f"{arguments}: {done.stderr}"
-    return done.stdout
-
-
-def refused(message, *arguments):
-    done = run(*arguments)
-    assert done.returncode == 1 and re.search(message, done.stderr), f"{arguments}: {done.returncode} {done.stderr}"
-
-
-def perplexity(model, ids):
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-    logits = session.run(["logits"], {"input_ids": ids})[0].astype(np.float64)[:, :-1]
-    logits -= logits.max(-1, keepdims=True)
-    logp = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    return np.exp(-np.take_along_axis(logp, ids[:, 1:, None], -1).mean())
+from common import LENGTH, VOCAB, perplexity, refused, session, twist
 
 
 def check_values(path, model, data, report, ids, folder):
@@ -66,10 +41,10 @@ def check_values(path, model, data, report, ids, folder):
 
 def check_choice(model, data, path, values, learned, folder):
     """The budget of the uniform ticket: the least of all combinations of what the value model says."""
-    session = ort.InferenceSession(learned, providers=["CPUExecutionProvider"])
-    port = session.get_inputs()[0]
+    predictor = session(learned)
+    port = predictor.get_inputs()[0]
     kind = np.float64 if "double" in port.type else np.float32
-    tables = [session.run(None, {port.name: np.array(a["features"], kind)})[0][:, 0] for a in values["axes"]]
+    tables = [predictor.run(None, {port.name: np.array(a["features"], kind)})[0][:, 0] for a in values["axes"]]
     best = min(sum(t[i] for t, i in zip(tables, picks))
                for picks in itertools.product(*(range(len(t)) for t in tables))
                if sum(a["costs"][i] for a, i in zip(values["axes"], picks)) <= values["allowed"])
@@ -112,10 +87,10 @@ def check_random(model, cal, data, report, ids, folder):
 
 def main(folder):
     model, data, report, cal, path = (os.path.join(folder, n) for n in ("m.onnx", "d.npy", "r.npy", "m.cal", "v.json"))
-    save(gpt2.build(gpt2.Config(layers=2, dim=32, heads=4, vocab=61), None), model)
+    save(gpt2.build(gpt2.Config(layers=2, dim=32, heads=4, vocab=VOCAB), None), model)
     rng = np.random.default_rng(0)
-    ids = rng.integers(0, 61, (8, LENGTH))
-    np.save(data, rng.integers(0, 61, (24, LENGTH)))
+    ids = rng.integers(0, VOCAB, (8, LENGTH))
+    np.save(data, rng.integers(0, VOCAB, (24, LENGTH)))
     np.save(report, ids)
     twist("calibrate", model, "--data", data, "--batch", 4, "-o", cal)
     obs = ["--policy", "obs", "--calibration", cal]

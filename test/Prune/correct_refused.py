@@ -61,7 +61,7 @@ def main(folder):
     ticket("half.json", {axis: (128, 64)})
     ticket("done.json", {axis: (128, 64)}, "ls", "w.safetensors")
     correct = ["twist", "correct", "m.onnx", "--data", "ids.npy", "-o", "x", "--ticket"]
-    run("method", "--method is none, gain, bias, bias+gain or ls, not 'magic'", *correct, "half.json", "--method", "magic")
+    run("method", "--method is none, gain, bias, bias+gain, ls or relative, not 'magic'", *correct, "half.json", "--method", "magic")
     run("whole", "the ticket keeps everything: there is nothing to correct", *correct, "whole.json")
     run("twice", "done.json is corrected already", *correct, "done.json")
     run("no folder", "cannot create a temporary folder", *correct, "half.json", TMPDIR="/nowhere")

@@ -49,10 +49,10 @@ def tokens(path, middle, **weights):
 
 def measuring():
     refused("is not f32 or f64 but f16", "calibrate", hidden("f16"), "--data", "x=half.npy", "-o", "x")
-    path = hidden(more=[node("ArgMax", ["z"], ["i"], axis=1)], i=("i64", ["n", 1]))
+    path = hidden(more=[node("Cast", ["z"], ["i"], to=TYPES["f16"])], i=("f16", ["n", 3]))
     search = ["ticket", path, "--search", "2", "--data", "x=single.npy", "-o", "x"]
-    refused("the model has no output of f32 or f64", *search)
-    refused("output 'i' is not f32 or f64", *search, "--output", "i")
+    refused("the model has no output of f32, f64 or integers", *search)
+    refused("output 'i' is not f32, f64 or integers", *search, "--output", "i")
     model("left.onnx", [node("MatMul", ["up", "x"], ["a"]), node("Relu", ["a"], ["r"]),
                         node("MatMul", ["down", "r"], ["z"], name="left")],
           {"x": ("f32", ["n", 4, 5])}, {"z": ("f32", ["n", 3, 5])}, up=(6, 4), down=(3, 6))

@@ -42,8 +42,9 @@ int twist::tools::correctMain(int argc, char **argv) {
       "o", cl::Required, cl::value_desc("T2.json"), cl::cat(category),
       cl::desc("The corrected ticket; weights go to T2.json.safetensors"));
   cl::opt<std::string> method(
-      "method", cl::value_desc("none|gain|bias|bias+gain|ls"), cl::init("ls"),
-      cl::cat(category), cl::desc("What consumers become (default ls)"));
+      "method", cl::value_desc("none|gain|bias|bias+gain|ls|relative"),
+      cl::init("relative"), cl::cat(category),
+      cl::desc("What consumers become (default relative)"));
   DataArguments data(category);
   StateOption state(category);
   cl::HideUnrelatedOptions(category);
@@ -53,7 +54,7 @@ int twist::tools::correctMain(int argc, char **argv) {
   auto kind = prune::parseCorrection(method);
   if (!kind)
     return fail(llvm::createStringError(
-        "--method is none, gain, bias, bias+gain or ls, not '" + method + "'"));
+        "--method is " + prune::kCorrectionNames + ", not '" + method + "'"));
   ToolContext context;
   LoadOptions load;
   load.state.assign(state.begin(), state.end());

@@ -66,7 +66,8 @@ QualityArguments::QualityArguments(llvm::cl::OptionCategory &category,
              llvm::cl::desc("The output to judge by (default: the logits, or "
                             "the first)"),
              llvm::cl::cat(category)),
-      method("correct", llvm::cl::value_desc("none|gain|bias|bias+gain|ls"),
+      method("correct",
+             llvm::cl::value_desc("none|gain|bias|bias+gain|ls|relative"),
              llvm::cl::init(correction.str()), llvm::cl::cat(category),
              llvm::cl::desc("What consumers become (twist correct)")) {}
 
@@ -80,9 +81,8 @@ prune::FeedOptions QualityArguments::options(const DataArguments &data) const {
 std::optional<prune::CorrectionKind> QualityArguments::correction() const {
   auto kind = prune::parseCorrection(method);
   if (!kind)
-    fail(llvm::createStringError(
-        "--correct is none, gain, bias, bias+gain or ls, not '" + method +
-        "'"));
+    fail(llvm::createStringError("--correct is " + prune::kCorrectionNames +
+                                 ", not '" + method + "'"));
   return kind;
 }
 

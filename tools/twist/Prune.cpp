@@ -254,7 +254,7 @@ int twist::tools::pruneMain(int argc, char **argv) {
       cl::desc("Write the ticket too, its weights to T.json.safetensors"));
   PolicyArguments policy(category, TicketPolicy::Obs);
   DataArguments data(category);
-  QualityArguments quality(category, "ls");
+  QualityArguments quality(category, "relative");
   cl::opt<bool> verify("verify", cl::init(true), cl::cat(category),
                        cl::desc("Prove that the smaller model equals the "
                                 "masked one (default)"));

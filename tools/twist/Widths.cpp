@@ -47,7 +47,7 @@ int twist::tools::widthsMain(int argc, char **argv) {
                          cl::desc("Widths below the whole, at most, of an axis "
                                   "(default 4)"));
   DataArguments data(category);
-  QualityArguments quality(category, "ls");
+  QualityArguments quality(category, "relative");
   StateOption state(category);
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(

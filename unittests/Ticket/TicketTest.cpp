@@ -83,8 +83,8 @@ TEST_F(TicketTest, Refusals) {
       {R"({"version":1,"axes":{},"correction":{"kind":"ls"}})",
        "ticket: correction 'ls' needs 'weights' with a 'file'"},
       {R"({"version":1,"axes":{},"correction":{"kind":"magic"}})",
-       "ticket: correction 'magic' is not known; none, gain, bias, bias+gain "
-       "and ls are"},
+       "ticket: correction 'magic' is not known; none, gain, bias, "
+       "bias+gain, ls and relative are"},
       {R"({"version":1,"axes":{},"correction":"ls"})",
        "ticket: 'correction' is not an object with a string 'kind'"},
       {R"({"version":1,"axes":{},"weights":{}})",

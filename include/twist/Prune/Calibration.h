@@ -42,12 +42,16 @@ struct Site {
   std::vector<double> weight; ///< [width, columns], row-major
 
   uint64_t count = 0; ///< vectors seen
+  /// Of weighted vectors: Σ w, and what is added to |xW|² in a weight.
+  double weighted = 0, floor = 0;
   /// Sums are of differences from `shift`, which is near the mean: no
   /// cancellation where the mean is large.
   std::vector<double> shift, sum;
-  /// Σ (x - shift)(x - shift)ᵀ, the lower triangle row by row.
+  /// Σ w (x - shift)(x - shift)ᵀ, the lower triangle row by row.
   std::vector<double> products;
 
+  /// What sums are of: vectors, or their weights.
+  double mass() const { return weighted > 0 ? weighted : double(count); }
   /// For messages: the axis and the node.
   std::string name() const;
   std::vector<double> mean() const;
@@ -74,12 +78,20 @@ struct Calibration {
   llvm::Error write(llvm::StringRef path) const;
 };
 
+/// What is summed at a site.
+enum class Moments {
+  Mean,     ///< count and mean alone
+  Products, ///< the Gram matrix too
+  /// The same with a weight per vector, 1 / (|xW|² + floor), the floor being
+  /// the first batch's median of |xW|²: a vector that sums to a hundred times
+  /// as much as others does not count for ten thousand.
+  Relative
+};
 /// Adds rows of `width` values to a site's statistics. Values that are not
 /// finite are an error that names the site. The same bits for any number of
 /// threads.
-/// Without `withProducts` only count and mean.
 llvm::Error accumulate(Site &site, const Array &values, Runner &runner,
-                       int64_t batch, bool withProducts = true);
+                       int64_t batch, Moments what = Moments::Products);
 /// Adds the outputs of one run, one a site.
 llvm::Error accumulate(Calibration &calibration, llvm::ArrayRef<Array> values,
                        Runner &runner);

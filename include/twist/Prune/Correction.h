@@ -19,11 +19,23 @@ namespace twist::prune {
 ///   bias+gain  W' = a W_S, b' = mu W - a mu_S W_S
 ///   ls         W' = (H_SS + l I)^-1 H_S: W, b' = mu W - mu_S W',
 ///              l = 1e-3 tr(H_SS) / |S|
-enum class CorrectionKind { None, Gain, Bias, BiasGain, LeastSquares };
+///   relative   as ls, with mu and H of vectors weighted by Moments::Relative:
+///              errors count as parts of what the vector sums to
+enum class CorrectionKind {
+  None,
+  Gain,
+  Bias,
+  BiasGain,
+  LeastSquares,
+  Relative
+};
+/// "none, gain, …", for messages.
+inline constexpr llvm::StringLiteral kCorrectionNames =
+    "none, gain, bias, bias+gain, ls or relative";
 std::optional<CorrectionKind> parseCorrection(llvm::StringRef name);
 llvm::StringRef correctionName(CorrectionKind kind);
-/// Whether it takes the Gram matrix; bias takes the mean alone.
-bool needsProducts(CorrectionKind kind);
+/// What it takes of a site; bias takes the mean alone.
+Moments momentsFor(CorrectionKind kind);
 
 /// What the sum over an axis's units at a site is like, F = Σ_u f_u, with f_u
 /// the part of the site's result that k units (or groups of them) make:
@@ -55,8 +67,9 @@ struct CorrectedSite {
   double gain = 1;
 };
 
-/// `kept` has one entry a feature. Errors: a weight that is no matrix; for ls
-/// fewer samples than kept features, or H_SS singular.
+/// `kept` has one entry a feature. `site` has momentsFor(kind). Errors: a
+/// weight that is no matrix; for ls and relative fewer samples than kept
+/// features, or H_SS singular.
 llvm::Expected<CorrectedSite>
 correctSite(const Site &site, llvm::ArrayRef<char> kept, CorrectionKind kind);
 

@@ -23,9 +23,10 @@ struct Perplexity {
 };
 
 /// How alike the outputs of two models are: the cosine of the two vectors along
-/// the last dimension, over all others.
+/// the last dimension, over all others; of integers 1 where they are equal, 0
+/// where not, over all elements.
 struct Likeness {
-  int64_t vectors = 0;
+  int64_t vectors = 0; ///< or elements
   double sum = 0, least = 1;
   double mean() const { return sum / double(std::max<int64_t>(vectors, 1)); }
 };
@@ -53,19 +54,18 @@ measureLikeness(Runner &runner, Runner &reference, const Feed &feed,
 
 /// Perplexity of a model whose data are tokens and one of whose outputs has one
 /// value for each; of others the mean cosine of an output with the dense
-/// model's.
+/// model's, or the part of an output's integers that are the dense model's.
 class QualityMeter {
 public:
   /// `output` names the one to look at; empty: the logits, or the first of f32
-  /// or f64.
+  /// or f64, or the first of integers.
   static llvm::Expected<QualityMeter> create(llvm::ArrayRef<Port> outputs,
                                              const Feed &feed,
                                              llvm::StringRef output);
 
-  bool isPerplexity() const { return perplexity; }
-  llvm::StringRef measure() const {
-    return perplexity ? "perplexity" : "cosine to dense";
-  }
+  bool isPerplexity() const { return kind == Kind::Perplexity; }
+  bool isOfIntegers() const { return kind == Kind::Agreement; }
+  llvm::StringRef measure() const;
   llvm::StringRef output() const { return name; }
   /// The output's place among a model's; sliced ones may have fewer.
   llvm::Expected<size_t> find(llvm::ArrayRef<Port> outputs) const;
@@ -76,14 +76,15 @@ public:
   llvm::Error add(Runner &runner, const Batch &batch, const Array &output);
   double value() const;
   bool isBetter(double left, double right) const {
-    return perplexity ? left < right : left > right;
+    return isPerplexity() ? left < right : left > right;
   }
 
 private:
+  enum class Kind { Perplexity, Cosine, Agreement };
   const Feed *feed = nullptr;
   std::string name;
   size_t batches = 0;
-  bool perplexity = false;
+  Kind kind = Kind::Cosine;
   Perplexity told;
   Likeness likeness;
   std::vector<Array> dense;

@@ -80,7 +80,7 @@ public:
   /// Runs stage `site` for all batches: the data of that site are there.
   llvm::Error runTo(int64_t site);
   /// Adds the data of the site that was run to.
-  llvm::Error accumulate(Site &site, bool withProducts = true) const;
+  llvm::Error accumulate(Site &site, Moments what = Moments::Products) const;
   /// What its consumer is from here on.
   void correct(const CorrectedSite &corrected);
   /// Runs the last stage; `take` gets the model's outputs batch by batch.
