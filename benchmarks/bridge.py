@@ -83,8 +83,8 @@ class Column:
         """What widths lose around a uniform ticket."""
         path = self.file(f"{self.name}-{self.cost}-learn-{kappa}.json")
         if not os.path.exists(path):
-            _, wall, cpu = twist("widths", self.model, "--calibration", self.cal, "--kappa", kappa, "--correct", "ls", *self.limits,
-                                 "--widths", self.setting.widths, *self.latency, *self.data("learn"), "-o", path)
+            _, wall, cpu = twist("widths", self.model, "--calibration", self.cal, "--kappa", kappa, *self.limits, "--widths",
+                                 self.setting.widths, *self.latency, *self.data("learn"), "-o", path)
             print(f"[{path}] {wall:.0f} s, {cpu:.0f} s of processor time", flush=True)
         return path
 

@@ -123,16 +123,17 @@ def markdown(cases, results, kappas):
         for kappa in kappas:
             for policy in POLICIES:
                 cells = [results.get(f"{case.name} {policy} {m} {kappa}") for m in METHODS]
-                if None in cells:
+                measured = [c for c in cells if c]
+                if not measured:
                     continue
-                means = [c["mean"] for c in cells]
-                best = (min if case.measure == "perplexity" else max)(means)
+                means = [c["mean"] if c else None for c in cells]
+                best = (min if case.measure == "perplexity" else max)(c["mean"] for c in measured)
                 shown = [(f"**{c['mean']:.4g}**" if c["mean"] == best else f"{c['mean']:.4g}")
                          + (f" ± {c['sd']:.2g} [{c['min']:.4g}, {c['max']:.4g}]" if c["tickets"] > 1 else "")
-                         for c in cells]
-                label = policy + (f" x {cells[0]['tickets']}" if cells[0]["tickets"] > 1 else "")
+                         if c else "not measured" for c in cells]
+                label = policy + (f" x {measured[0]['tickets']}" if measured[0]["tickets"] > 1 else "")
                 rows.append([f"{kappa} {label}", *shown])
-                if means[-1] != best:
+                if means[-1] not in (best, None):
                     notes.append(f"{kappa} {policy} ({METHODS[means.index(best)]})")
         text += [timing.table(["kappa, policy", *METHODS], rows), ""]
         text += ["`relative` is the best of each row." if not notes else
