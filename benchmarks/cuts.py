@@ -177,12 +177,12 @@ def check(case, folder, method):
         if key is None:
             continue
         x = rows_of(ort, helper, model, node.input[0], ids, case.batch)
-        keep, weights = np.flatnonzero(changed[key]), np.ones(len(x))
+        keep, weigh = np.flatnonzero(changed[key]), np.ones(len(x))
         if method == "relative":
             squares = ((x @ w)**2).sum(1)
-            weights = 1 / (squares + np.sort(squares[:case.batch * LENGTH])[case.batch * LENGTH // 2])
-        mean = weights @ x / weights.sum()
-        gram = (x - mean).T @ (weights[:, None] * (x - mean))
+            weigh = 1 / (squares + np.sort(squares[:case.batch * LENGTH])[case.batch * LENGTH // 2])
+        mean = weigh @ x / weigh.sum()
+        gram = (x - mean).T @ (weigh[:, None] * (x - mean))
         kept = gram[np.ix_(keep, keep)]
         new = np.linalg.solve(kept + 1e-3 * np.trace(kept) / len(keep) * np.eye(len(keep)), gram[keep] @ w)
         bias = mean @ w - mean[keep] @ new
