@@ -128,7 +128,7 @@ def objectives(folder):
     done = subprocess.run(train_gpt.command(folder, "stuck", *distil, teacher), capture_output=True, text=True)
     assert done.returncode == 1 and "teacher-0.outputs: cannot be emptied: " in done.stderr, done.stderr
     done = subprocess.run(train_gpt.command(folder, "large", *distil, teacher), capture_output=True, text=True, restore_signals=False,
-                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16)))
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
     assert done.returncode == 1 and "teacher-0.outputs: the teacher's outputs cannot be kept: File too large" in done.stderr, done.stderr
     print("teachers that do not fit are refused")
 

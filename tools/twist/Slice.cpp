@@ -139,9 +139,15 @@ int twist::tools::sliceMain(int argc, char **argv) {
   printReport(report);
   if (verify && failed(prove(*gated, **module, options, report, sizes, seed)))
     return 1;
-  axes::GateCounts gates;
-  if (!masked.empty() && (failed(axes::lowerGates(*gated, gates)) ||
-                          failed(exportONNX(*gated, masked))))
-    return 1;
-  return failed(exportONNX(**module, output));
+  auto writeMasked = [&]() -> LogicalResult {
+    axes::GateCounts gates;
+    if (masked.empty())
+      return success();
+    if (failed(axes::lowerGates(*gated, gates)))
+      return failure();
+    return exportONNX(*gated, masked);
+  };
+  ExportONNXOptions both; // or neither
+  both.beforeReplacing = writeMasked;
+  return failed(exportONNX(**module, output, both));
 }

@@ -342,6 +342,8 @@ LogicalResult ModelWriter::write() {
   }
   if (failed(modelFile.close(loc)) || failed(check()))
     return failure();
+  if (options.beforeReplacing && failed(options.beforeReplacing()))
+    return failure();
   if (hasData && failed(dataFile.keep(loc)))
     return failure();
   return modelFile.keep(loc);

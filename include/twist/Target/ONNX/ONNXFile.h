@@ -41,6 +41,9 @@ struct ExportONNXOptions {
   uint64_t inlineLimit = (uint64_t(1) << 31) - (uint64_t(1) << 20);
   /// Directory that relative paths of `weights.source` start from.
   llvm::StringRef sourceDirectory = "";
+  /// Called when all is written and checked, before it takes the place of an
+  /// older file: where it fails, that stays.
+  llvm::function_ref<mlir::LogicalResult()> beforeReplacing = nullptr;
 };
 
 /// Writes a module of imported or normalised form to file `path`: to a
