@@ -98,51 +98,35 @@ static bool isElementwise(Operation *op) {
 }
 
 /// Where the elements of an operand go in the op's result, if the op only moves
-/// them or treats each by itself.
-static std::optional<Triangle> follow(OpOperand &use, const Triangle &at) {
-  Operation *op = use.getOwner();
-  if (isa<tensor::CastOp, AgainOp>(op))
-    return at;
-  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op))
-    return use.getOperandNumber() == 0
-               ? expandDims(at, expand.getReassociationIndices(),
-                            expand.getResultType().getShape())
-               : std::nullopt;
-  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op))
-    return collapseDims(at, collapse.getReassociationIndices(),
-                        collapse.getSrcType().getShape());
-  auto nest = dyn_cast<linalg::LinalgOp>(op);
-  if (!nest || !isElementwise(op) || !nest.isDpsInput(&use))
-    return std::nullopt;
-  auto loops = toLoops(at, nest.getMatchingIndexingMap(&use));
-  if (!loops)
-    return std::nullopt;
-  return fromLoops(*loops,
-                   nest.getMatchingIndexingMap(nest.getDpsInitOperand(0)));
-}
-
-/// The other way: where elements of the op's result come from in `operand`.
-static std::optional<Triangle> followBack(OpOperand &operand,
-                                          const Triangle &at) {
+/// them or treats each by itself; `back`: where those of the result come from.
+static std::optional<Triangle> follow(OpOperand &operand, const Triangle &at,
+                                      bool back) {
   Operation *op = operand.getOwner();
   if (isa<tensor::CastOp, AgainOp>(op))
     return at;
-  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op))
-    return operand.getOperandNumber() == 0
-               ? collapseDims(at, expand.getReassociationIndices(),
-                              expand.getResultType().getShape())
-               : std::nullopt;
+  auto reshape = [&](auto groups, ArrayRef<int64_t> wide, bool widens) {
+    return widens ? expandDims(at, groups, wide)
+                  : collapseDims(at, groups, wide);
+  };
+  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op)) {
+    if (operand.getOperandNumber() != 0)
+      return std::nullopt;
+    return reshape(expand.getReassociationIndices(),
+                   expand.getResultType().getShape(), !back);
+  }
   if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op))
-    return expandDims(at, collapse.getReassociationIndices(),
-                      collapse.getSrcType().getShape());
+    return reshape(collapse.getReassociationIndices(),
+                   collapse.getSrcType().getShape(), back);
   auto nest = dyn_cast<linalg::LinalgOp>(op);
   if (!nest || !isElementwise(op) || !nest.isDpsInput(&operand))
     return std::nullopt;
-  auto loops =
-      toLoops(at, nest.getMatchingIndexingMap(nest.getDpsInitOperand(0)));
-  AffineMap map = nest.getMatchingIndexingMap(&operand);
-  return loops && map.isProjectedPermutation() ? fromLoops(*loops, map)
-                                               : std::nullopt;
+  AffineMap from = nest.getMatchingIndexingMap(&operand),
+            to = nest.getMatchingIndexingMap(nest.getDpsInitOperand(0));
+  if (back)
+    std::swap(from, to);
+  auto loops = toLoops(at, from);
+  return loops && to.isProjectedPermutation() ? fromLoops(*loops, to)
+                                              : std::nullopt;
 }
 
 /// Whether the body gives 0 where `argument` is 0, and all it computes is a
@@ -203,7 +187,7 @@ static void markUnread(Value value, Operation *reader, const Triangle &at) {
   }
   for (OpOperand &operand : op->getOpOperands())
     if (isa<RankedTensorType>(operand.get().getType()))
-      if (auto from = followBack(operand, at))
+      if (auto from = follow(operand, at, /*back=*/true))
         markUnread(operand.get(), op, *from);
 }
 
@@ -232,7 +216,7 @@ static void markZeros(Value value, const Triangle &at) {
     if (nest && (!nest.isDpsInput(&use) ||
                  !keepsZero(nest.getMatchingBlockArgument(&use))))
       continue;
-    if (auto to = follow(use, at))
+    if (auto to = follow(use, at, /*back=*/false))
       markZeros(op->getResult(0), *to);
   }
 }
