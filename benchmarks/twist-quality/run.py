@@ -122,6 +122,8 @@ class Study:
         """A training, gone on with where it was cut off; its folder."""
         arguments = [model, "--data", self.path("books.bin"), "--data", self.path("wiki.bin"), "--context", self.sizes.context,
                      *self.cuts(), "--local-steps", 15, "--clip", 1, "--weight-decay", 0.01, *options, "-o", run]
+        if "--workers" in options:  # one: it has the machine
+            arguments += ["--threads", os.cpu_count()]
         with_checkpoints = os.path.isdir(os.path.join(run, "checkpoints")) and os.listdir(os.path.join(run, "checkpoints"))
         twist("train", *arguments, *(["--resume"] if with_checkpoints else []))
         return run

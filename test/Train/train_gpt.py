@@ -100,7 +100,7 @@ def killed_and_resumed(folder, name, *options, processes=1, kills=1):
 
 
 def interrupted(folder, name):
-    """Ctrl-C ends the round and leaves a checkpoint."""
+    """Ctrl-C ends the round, leaves a checkpoint and is told from an end by the exit code."""
     target = os.path.join(folder, name)
     shutil.rmtree(target, ignore_errors=True)
     child = subprocess.Popen(command(folder, name, "--rounds", 100000), stdout=subprocess.DEVNULL,
@@ -111,7 +111,7 @@ def interrupted(folder, name):
         time.sleep(0.01)
     child.send_signal(signal.SIGINT)
     said = child.communicate(timeout=120)[1]
-    assert child.returncode == 0 and "stopped after round" in said and "--resume goes on" in said, said
+    assert child.returncode == 130 and "stopped after round" in said and "--resume goes on" in said, said
     rounds = int(said.split("stopped after round ")[1].split(";")[0])
     assert checkpoints(target)[-1] == f"round-{rounds:06}.safetensors"
     refused = subprocess.run(command(folder, name, "--rounds", 100000), capture_output=True, text=True)

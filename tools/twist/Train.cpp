@@ -77,6 +77,10 @@ public:
       : arguments(arguments), transport(transport), folder(arguments.output) {}
 
   llvm::Error run();
+  /// Whether a signal ended it before its last round.
+  bool unfinished() const {
+    return stopped && trainer->round() < trainer->options().rounds;
+  }
 
 private:
   bool isRoot() const { return transport.rank() == 0; }
@@ -534,7 +538,7 @@ llvm::Error Training::run() {
   std::signal(SIGTERM, interrupt);
   if (llvm::Error error = loop())
     return error;
-  if (stopped && trainer->round() < trainer->options().rounds) {
+  if (unfinished()) {
     if (isRoot())
       llvm::errs() << "\nstopped after round " << trainer->round()
                    << "; --resume goes on\n";
@@ -554,9 +558,10 @@ int twist::tools::trainMain(int argc, char **argv) {
       return fail(mpi.takeError());
     transport = std::move(*mpi);
   }
-  llvm::Error error = Training(arguments, *transport).run();
+  Training training(arguments, *transport);
+  llvm::Error error = training.run();
   if (!error)
-    return 0;
+    return training.unfinished() ? 128 + SIGINT : 0;
   if (transport->size() > 1)
     llvm::errs() << "process " << transport->rank() << ": ";
   fail(std::move(error));
