@@ -1,5 +1,4 @@
-//===- Sizes.cpp - Arithmetic on sizes
-//--------------------------------------===//
+//===- Sizes.cpp - Arithmetic on sizes ------------------------------------===//
 //
 // Part of the TwIST toolchain, under the Apache License v2.0 with LLVM
 // Exceptions.
@@ -45,10 +44,18 @@ SizeArithmetic::Polynomial SizeArithmetic::polynomialOf(Size size) {
   return polynomialOf(cast<Value>(size));
 }
 
+/// As programs multiply and add: numbers of hostile models may wrap.
+static int64_t wrappingMul(int64_t lhs, int64_t rhs) {
+  return int64_t(uint64_t(lhs) * uint64_t(rhs));
+}
+static int64_t wrappingAdd(int64_t lhs, int64_t rhs) {
+  return int64_t(uint64_t(lhs) + uint64_t(rhs));
+}
+
 template <typename Map, typename Key>
 static void addTerm(Map &map, const Key &key, int64_t by) {
   int64_t &entry = map[key];
-  entry += by;
+  entry = wrappingAdd(entry, by);
   if (!entry)
     map.erase(key);
 }
@@ -56,7 +63,7 @@ static void addTerm(Map &map, const Key &key, int64_t by) {
 template <typename Polynomial>
 static Polynomial combine(Polynomial lhs, const Polynomial &rhs, int64_t by) {
   for (auto &[monomial, coefficient] : rhs)
-    addTerm(lhs, monomial, by * coefficient);
+    addTerm(lhs, monomial, wrappingMul(by, coefficient));
   return lhs;
 }
 
@@ -68,7 +75,7 @@ static Polynomial multiply(const Polynomial &lhs, const Polynomial &rhs) {
       auto factors = m;
       factors.append(n.begin(), n.end());
       llvm::sort(factors);
-      addTerm(result, factors, c * d);
+      addTerm(result, factors, wrappingMul(c, d));
     }
   return result;
 }
@@ -145,7 +152,8 @@ std::optional<Size> SizeArithmetic::divideExactly(Size lhs, Size rhs) {
     return same(lhs, rhs) ? std::optional<Size>(constant(1)) : std::nullopt;
   auto &[by, coefficient] = *divisor.begin();
   for (auto &[monomial, c] : polynomialOf(lhs)) {
-    if (c % coefficient ||
+    bool wraps = coefficient == -1 && c == std::numeric_limits<int64_t>::min();
+    if (wraps || c % coefficient ||
         !std::includes(monomial.begin(), monomial.end(), by.begin(), by.end()))
       return std::nullopt;
     Monomial rest;
@@ -231,9 +239,9 @@ std::optional<int> SizeArithmetic::compare(Size lhs, Size rhs) {
     return std::nullopt;
   int sign = constant->second > 0 ? 1 : -1;
   for (auto &[monomial, coefficient] : difference)
-    if (coefficient * sign < 0 ||
-        !llvm::all_of(
-            monomial, [&](unsigned i) { return isNonNegativeAtom(atoms[i]); }))
+    if ((coefficient < 0) != (sign < 0) ||
+        !llvm::all_of(monomial,
+                      [&](unsigned i) { return isNonNegativeAtom(atoms[i]); }))
       return std::nullopt;
   return sign;
 }

@@ -25,6 +25,7 @@
 #include "onnx/version_converter/convert.h"
 
 #include <cstring>
+#include <limits>
 
 namespace twist {
 #define GEN_PASS_DEF_ONNXUPGRADE
@@ -186,22 +187,32 @@ static LogicalResult densifyTensor(const pb::SparseTensorProto &sparse,
                                    ArrayRef<char> values,
                                    ArrayRef<int64_t> indices, unsigned width,
                                    pb::TensorProto &out, Location loc) {
-  int64_t count = 1, rank = sparse.dims_size(), stored = values.size() / width;
+  int64_t bytes = width, rank = sparse.dims_size();
+  int64_t stored = values.size() / width;
   for (int64_t dim : sparse.dims())
-    if (dim < 0 || llvm::MulOverflow(count, dim, count))
+    if (dim < 0 || llvm::MulOverflow(bytes, dim, bytes))
       return emitError(loc) << "has impossible dimensions";
+  // What a few bytes of a file may claim to be.
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  if (bytes > most)
+    return emitError(loc) << "is a sparse tensor of " << bytes
+                          << " bytes in full; at most " << most
+                          << " are supported";
   bool isFlat = sparse.indices().dims_size() == 1;
   int64_t perValue = isFlat ? 1 : rank;
   if (static_cast<int64_t>(indices.size()) != stored * perValue)
     return emitError(loc) << "has " << indices.size() << " indices for "
                           << stored << " values";
-  std::string dense(count * width, '\0');
+  std::string dense(bytes, '\0');
   for (int64_t i = 0; i < stored; ++i) {
-    int64_t at = isFlat ? indices[i] : 0;
-    for (int64_t d = 0; !isFlat && d < rank; ++d)
-      at = at * sparse.dims(d) + indices[i * rank + d];
-    if (at < 0 || at >= count)
-      return emitError(loc) << "has an index outside its dimensions";
+    int64_t at = 0;
+    for (int64_t d = 0; d < perValue; ++d) {
+      int64_t size = isFlat ? bytes / width : sparse.dims(d);
+      int64_t index = indices[i * perValue + d];
+      if (index < 0 || index >= size)
+        return emitError(loc) << "has an index outside its dimensions";
+      at = at * size + index;
+    }
     memcpy(dense.data() + at * width, values.data() + i * width, width);
   }
   out.set_raw_data(std::move(dense));

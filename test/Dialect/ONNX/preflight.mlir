@@ -8,6 +8,7 @@
 // MAIN: error: there is no function @main with a body
 
 // CHECK: error: input 't' is a tensor of strings
+// CHECK: error: input 'h' is a tensor of more than 2^63 bytes
 // CHECK: error: there is no lowering for Spin of domain 'com.example'
 // CHECK: error: the sizes of its result depend on data
 // CHECK: error: the rank of its result does not follow from the graph
@@ -18,7 +19,7 @@
 // SLICE-NOT: lowering
 // SLICE: error: the rank of its result does not follow from the graph
 // SLICE-NOT: error:
-func.func @main(%x: tensor<2x3xf32> {onnx.name = "x"}, %t: tensor<4x!onnx.string> {onnx.name = "t"}, %n: tensor<i64> {onnx.name = "n"}, %s: tensor<?xi64> {onnx.name = "s"}, %c: tensor<i1> {onnx.name = "c"}) -> (tensor<?xi64>, tensor<*xf32>, tensor<2x3xf32>, tensor<2x?xi64>, tensor<2xf8E4M3FN>) {
+func.func @main(%x: tensor<2x3xf32> {onnx.name = "x"}, %t: tensor<4x!onnx.string> {onnx.name = "t"}, %n: tensor<i64> {onnx.name = "n"}, %s: tensor<?xi64> {onnx.name = "s"}, %c: tensor<i1> {onnx.name = "c"}, %h: tensor<?x2x3x1152921504606846980xf32> {onnx.name = "h"}) -> (tensor<?xi64>, tensor<*xf32>, tensor<2x3xf32>, tensor<2x?xi64>, tensor<2xf8E4M3FN>) {
   %one = onnx.Constant {value = dense<1> : tensor<i64>} : tensor<i64>
   %y = "onnx.node"(%x) <{op_type = "Spin", domain = "com.example"}> : (tensor<2x3xf32>) -> tensor<2x3xf32>
   %r = onnx.Range %one, %n, %one : (tensor<i64>, tensor<i64>, tensor<i64>) -> tensor<?xi64>

@@ -49,6 +49,14 @@ private:
 /// Dimensions of a tensor that a program can have: TWIST_MAX_RANK.
 static constexpr int64_t kMaxRank = 16;
 
+/// Whether a number holds the bytes of all known sizes, of any element type.
+static bool isCountable(RankedTensorType type) {
+  int64_t bytes = 8;
+  return llvm::none_of(type.getShape(), [&](int64_t size) {
+    return size > 0 && llvm::MulOverflow(bytes, size, bytes);
+  });
+}
+
 /// Why a value of this type can't be computed; empty if it can.
 static StringRef whyNot(Type type) {
   if (isa<NoneType>(type))
@@ -61,6 +69,9 @@ static StringRef whyNot(Type type) {
     return "a tensor of strings";
   if (tensor.hasRank() && tensor.getRank() > kMaxRank)
     return "a tensor of more than 16 dimensions";
+  if (auto ranked = dyn_cast<RankedTensorType>(tensor);
+      ranked && !isCountable(ranked))
+    return "a tensor of more than 2^63 bytes";
   if (isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element))
     return "";
   auto integer = dyn_cast<IntegerType>(element);

@@ -251,6 +251,13 @@ upgrade("is declared as 'tensor<?x4xi64>', but its node gives 'tensor<?x4xf32>'"
 upgrade("has an index outside its dimensions",
         changed(sparse(), lambda m: m.graph.sparse_initializer[1].indices.CopyFrom(
             nh.from_array(np.int64([[5]])))))
+upgrade("has an index outside its dimensions",  # though the element it would be is inside
+        changed(sparse(), lambda m: m.graph.sparse_initializer[0].indices.CopyFrom(
+            nh.from_array(np.int64([[0, 7], [1, 1], [2, 2]])))))
+upgrade("has impossible dimensions",
+        changed(sparse(), lambda m: m.graph.sparse_initializer[1].dims.append(2**62)))
+upgrade("is a sparse tensor of",
+        changed(sparse(), lambda m: m.graph.sparse_initializer[1].dims.append(2**40)))
 upgrade("has 3 indices for 1 values",
         changed(sparse(), lambda m: m.graph.sparse_initializer[1].indices.CopyFrom(
             nh.from_array(np.int64([1, 2, 3])))))
