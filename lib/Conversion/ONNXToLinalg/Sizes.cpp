@@ -7,6 +7,9 @@
 
 #include "Lowering.h"
 
+#include "twist/Support/Wrap.h"
+
+using namespace twist;
 using namespace twist::lowering;
 
 /// Same op on the same operands, recursively: the same value.
@@ -44,18 +47,10 @@ SizeArithmetic::Polynomial SizeArithmetic::polynomialOf(Size size) {
   return polynomialOf(cast<Value>(size));
 }
 
-/// As programs multiply and add: numbers of hostile models may wrap.
-static int64_t wrappingMul(int64_t lhs, int64_t rhs) {
-  return int64_t(uint64_t(lhs) * uint64_t(rhs));
-}
-static int64_t wrappingAdd(int64_t lhs, int64_t rhs) {
-  return int64_t(uint64_t(lhs) + uint64_t(rhs));
-}
-
 template <typename Map, typename Key>
 static void addTerm(Map &map, const Key &key, int64_t by) {
   int64_t &entry = map[key];
-  entry = wrappingAdd(entry, by);
+  entry = wrapAdd(entry, by);
   if (!entry)
     map.erase(key);
 }
@@ -63,7 +58,7 @@ static void addTerm(Map &map, const Key &key, int64_t by) {
 template <typename Polynomial>
 static Polynomial combine(Polynomial lhs, const Polynomial &rhs, int64_t by) {
   for (auto &[monomial, coefficient] : rhs)
-    addTerm(lhs, monomial, wrappingMul(by, coefficient));
+    addTerm(lhs, monomial, wrapMul(by, coefficient));
   return lhs;
 }
 
@@ -75,7 +70,7 @@ static Polynomial multiply(const Polynomial &lhs, const Polynomial &rhs) {
       auto factors = m;
       factors.append(n.begin(), n.end());
       llvm::sort(factors);
-      addTerm(result, factors, wrappingMul(c, d));
+      addTerm(result, factors, wrapMul(c, d));
     }
   return result;
 }

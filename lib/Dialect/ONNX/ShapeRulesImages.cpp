@@ -128,9 +128,12 @@ static MaybeDims visit(const ShapeState &state, OpResult result,
 /// integers.
 static std::optional<SizeExpr> scaled(MLIRContext *context,
                                       const SizeExpr &size, double scale) {
-  if (std::optional<int64_t> constant = size.constant())
-    return SizeExpr(static_cast<int64_t>(
-        std::floor(static_cast<double>(*constant) * scale)));
+  if (std::optional<int64_t> constant = size.constant()) {
+    double result = std::floor(static_cast<double>(*constant) * scale);
+    if (!(result >= 0 && result < double(int64_t(1) << 53)))
+      return std::nullopt;
+    return SizeExpr(static_cast<int64_t>(result));
+  }
   for (int64_t divisor : {1, 2, 4, 8, 16, 32}) {
     double times = scale * static_cast<double>(divisor);
     if (times >= 1 && times < (1 << 20) && times == std::floor(times))

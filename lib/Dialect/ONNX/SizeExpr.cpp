@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "twist/Dialect/ONNX/SymbolicShapes.h"
+#include "twist/Support/Wrap.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -14,19 +15,11 @@
 #include <numeric>
 
 using namespace mlir;
+using namespace twist;
 using namespace twist::onnx;
 
 using Factor = SizeExpr::Factor;
 using Term = SizeExpr::Term;
-
-static int64_t wrapAdd(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) +
-                              static_cast<uint64_t>(b));
-}
-static int64_t wrapMul(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) *
-                              static_cast<uint64_t>(b));
-}
 
 /// A monomial order (graded, then by atom), so that division by the leading
 /// term ends; the constant is the least.

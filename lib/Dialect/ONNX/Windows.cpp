@@ -8,6 +8,9 @@
 #include "twist/Dialect/ONNX/Windows.h"
 
 #include "Relations.h"
+#include "twist/Support/Wrap.h"
+
+#include <limits>
 
 using namespace mlir;
 using namespace twist;
@@ -91,6 +94,12 @@ FailureOr<Windows> onnx::windowsOf(Operation *op) {
     }
     if (window.before < 0 || window.after < 0)
       return op->emitOpError("pads must not be negative");
+    // Their sums and products are still numbers.
+    for (int64_t number : {window.kernel, window.stride, window.dilation,
+                           window.before, window.after})
+      if (number > std::numeric_limits<int32_t>::max())
+        return op->emitOpError() << "a kernel, stride, dilation or pad of "
+                                 << number << " is out of range";
     windows.dims.push_back(window);
   }
   return windows;
@@ -138,7 +147,8 @@ LogicalResult ConvOp::verify() {
   if (failed(verifyGroups(*this, channels, group, "input channels")) ||
       failed(verifyGroups(*this, units, group, "output channels")))
     return failure();
-  if (!ShapedType::isDynamic(perGroup) && differ(channels, perGroup * group))
+  if (!ShapedType::isDynamic(perGroup) &&
+      differ(channels, wrapMul(perGroup, group)))
     return emitOpError() << "has " << channels << " input channels, its weight "
                          << perGroup << " for each of " << group << " groups";
   if (isRanked(getB()) && differ(knownSize(getB(), 0), units))
@@ -153,9 +163,14 @@ LogicalResult ConvTransposeOp::verify() {
   FailureOr<Windows> windows = windowsOf(*this);
   if (failed(windows))
     return failure();
-  for (StringRef name : {"output_padding", "output_shape"})
-    if (failed(integersOr(*this, name, windows->dims.size(), 0)))
+  for (StringRef name : {"output_padding", "output_shape"}) {
+    auto sizes = integersOr(*this, name, windows->dims.size(), 0);
+    if (failed(sizes))
       return failure();
+    for (int64_t size : *sizes)
+      if (size < 0 || size > std::numeric_limits<int32_t>::max())
+        return emitOpError() << name << " is out of range: " << size;
+  }
   int64_t group = getGroup(), channels = knownSize(getX(), 1);
   int64_t units = knownSize(getW(), 1);
   if (failed(verifyGroups(*this, channels, group, "input channels")))
@@ -164,8 +179,8 @@ LogicalResult ConvTransposeOp::verify() {
     return emitOpError() << "has " << channels << " input channels, its weight "
                          << knownSize(getW(), 0);
   if (isRanked(getB()) && !ShapedType::isDynamic(units) &&
-      differ(knownSize(getB(), 0), units * group))
-    return emitOpError() << "has " << units * group
+      differ(knownSize(getB(), 0), wrapMul(units, group)))
+    return emitOpError() << "has " << wrapMul(units, group)
                          << " output channels and a bias of "
                          << getB().getType();
   return success();

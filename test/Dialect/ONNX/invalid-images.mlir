@@ -102,6 +102,22 @@ func.func @flat(%x: tensor<4x5xf32>) -> tensor<4x5xf32> {
 
 // -----
 
+func.func @far(%x: tensor<1x4x5xf32>) -> tensor<1x4x?xf32> {
+  // expected-error @below {{a kernel, stride, dilation or pad of 9223372036854775807 is out of range}}
+  %y = onnx.AveragePool %x {kernel_shape = array<i64: 2>, pads = array<i64: 0, 9223372036854775807>} : (tensor<1x4x5xf32>) -> tensor<1x4x?xf32>
+  return %y : tensor<1x4x?xf32>
+}
+
+// -----
+
+func.func @no_size(%x: tensor<1x1x3xf32>, %w: tensor<1x1x2xf32>, %none: none) -> tensor<1x1x?xf32> {
+  // expected-error @below {{output_shape is out of range: -4}}
+  %y = onnx.ConvTranspose %x, %w, %none {output_shape = array<i64: -4>} : (tensor<1x1x3xf32>, tensor<1x1x2xf32>, none) -> tensor<1x1x?xf32>
+  return %y : tensor<1x1x?xf32>
+}
+
+// -----
+
 func.func @negative(%x: tensor<1x4x5xf32>) -> tensor<1x4x3xf32> {
   // expected-error @below {{pads must not be negative}}
   %y = onnx.AveragePool %x {kernel_shape = array<i64: 2>, pads = array<i64: -1, 0>} : (tensor<1x4x5xf32>) -> tensor<1x4x3xf32>
