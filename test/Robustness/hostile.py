@@ -214,6 +214,17 @@ def one(op, inputs, shape, kinds=None, outputs=1, result=T.FLOAT, version=18, do
     return h.make_model(graph, opset_imports=imports, ir_version=9)
 
 
+def looping(counter):
+    """A Loop whose body says that its counter is of this shape."""
+    x, i, c = value("x", [1]), value("i", counter, T.INT64), value("c", [], T.BOOL)
+    body = h.make_graph([h.make_node("Identity", ["c"], ["more"]), h.make_node("Unsqueeze", ["i", "axes"], ["at"]),
+                         h.make_node("Cast", ["at"], ["step"], to=T.FLOAT), h.make_node("Add", ["x", "step"], ["z"])],
+                        "body", [i, c, x], [value("more", [], T.BOOL), value("z", [1])],
+                        [nh.from_array(np.int64([0]), "axes")])
+    return model([h.make_node("Loop", ["n", "b", "y"], ["out"], "culprit", body=body)],
+                 [value("n", [], T.INT64), value("b", [], T.BOOL), value("y", [1])], [value("out", None)])
+
+
 def found():
     """What twist-fuzz once found: nodes that the onnx library or a pass read without looking."""
     inspect, compile_ = ("inspect",), ("compile",)
@@ -232,6 +243,12 @@ def found():
     expect("long_shape", one("Reshape", [[2, 3], [2**40]], None, [T.FLOAT, T.INT64]), *no_rank)
     expect("long_axes", one("Unsqueeze", [[2, 3], [2**62]], None, [T.FLOAT, T.INT64]), *no_rank)
     expect("long_list", one("Gather", [[2**50], [2**50]], None, [T.INT64, T.INT64], result=T.INT64), commands=inspect)
+    expect("long_inside", looping([2**31 - 1]), "Add:z", "has sizes [1, 2147483647]", commands=inspect)
+    expect("units", one("LSTM", [[1, 3, 2], [1, 12, 2], [1, 12, 2**63 - 1]], None, version=22, outputs=3), "culprit",
+           "needs 4 gates of 9223372036854775807 hidden units", commands=inspect)
+    expect("pads", one("MaxPool", [[1, 1, 5, 5]], None, version=22, kernel_shape=[5, 5], pads=[2, 2, 2, 2**63 - 1]),
+           "culprit", "pad of 9223372036854775807 is out of range", commands=inspect)
+    expect("flatten", one("Flatten", [[2, 3, 2**60, 5]], None, axis=0), "is a tensor of more than 2^63 bytes", commands=compile_)
     expect("long_tuples", one("ScatterND", [[4, 4], [2, 2**57], [2, 4]], [4, 4], [T.FLOAT, T.INT64, T.FLOAT]),
            "culprit", "dimensions of data of rank 2", commands=compile_)
     expect("updates", one("ScatterND", [[4, 4], [2, 1], [2]], [4, 4], [T.FLOAT, T.INT64, T.FLOAT]),

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Relations.h"
+#include "twist/Support/Wrap.h"
 
 using namespace mlir;
 using namespace twist;
@@ -240,7 +241,7 @@ template <typename Op> static LogicalResult verifyRecurrent(Op op, int gates) {
       ShapedType::isDynamic(type.getDimSize(2)))
     return success();
   int64_t hidden = type.getDimSize(2);
-  if (type.getDimSize(1) != gates * hidden)
+  if (type.getDimSize(1) != wrapMul(gates, hidden))
     return op.emitOpError("needs ") << gates << " gates of " << hidden
                                     << " hidden units, but R is " << type;
   if (op.getHiddenSize() && *op.getHiddenSize() != hidden)

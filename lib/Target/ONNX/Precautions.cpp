@@ -60,6 +60,12 @@ void twist::detail::forgetNegativeSizes(pb::GraphProto &graph) {
                               ->mutable_dim())
           if (dim.dim_value() < 0)
             dim.clear_value();
+  for (pb::NodeProto &node : *graph.mutable_node())
+    for (pb::AttributeProto &attribute : *node.mutable_attribute()) {
+      if (attribute.has_g())
+        forgetNegativeSizes(*attribute.mutable_g());
+      llvm::for_each(*attribute.mutable_graphs(), forgetNegativeSizes);
+    }
 }
 
 bool twist::detail::hasLongLists(const pb::GraphProto &graph) {
@@ -68,7 +74,14 @@ bool twist::detail::hasLongLists(const pb::GraphProto &graph) {
     const pb::TensorShapeProto &shape = info.type().tensor_type().shape();
     return shape.dim_size() == 1 && shape.dim(0).dim_value() > most;
   };
+  auto isInside = [](const pb::NodeProto &node) {
+    return llvm::any_of(node.attribute(), [](const auto &attribute) {
+      return (attribute.has_g() && hasLongLists(attribute.g())) ||
+             llvm::any_of(attribute.graphs(), hasLongLists);
+    });
+  };
   return llvm::any_of(graph.input(), isLong) ||
          llvm::any_of(graph.output(), isLong) ||
-         llvm::any_of(graph.value_info(), isLong);
+         llvm::any_of(graph.value_info(), isLong) ||
+         llvm::any_of(graph.node(), isInside);
 }

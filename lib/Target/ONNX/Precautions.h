@@ -30,11 +30,13 @@ mlir::LogicalResult checkNode(const pb::NodeProto &node,
                               const ::onnx::OpSchema &schema,
                               mlir::Location loc);
 
-/// Sizes below 0 are not known; the library would count with them.
+/// Sizes below 0 are not known; the library would count with them. Also those
+/// of graphs inside nodes.
 void forgetNegativeSizes(pb::GraphProto &graph);
 
 /// Whether the model declares lists of numbers so long that following them
-/// element by element, as if they were shapes, would not end.
+/// element by element, as if they were shapes, would not end; or graphs inside
+/// its nodes do.
 bool hasLongLists(const pb::GraphProto &graph);
 
 } // namespace twist::detail
