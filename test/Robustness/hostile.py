@@ -248,6 +248,9 @@ def found():
            "needs 4 gates of 9223372036854775807 hidden units", commands=inspect)
     expect("pads", one("MaxPool", [[1, 1, 5, 5]], None, version=22, kernel_shape=[5, 5], pads=[2, 2, 2, 2**63 - 1]),
            "culprit", "pad of 9223372036854775807 is out of range", commands=inspect)
+    expect("turned", one("RotaryEmbedding", [[2, 4, 3, 8], [50, 2**63 - 1], [50, 4], [2, 3]], None,
+                         [T.FLOAT, T.FLOAT, T.FLOAT, T.INT64], version=23), "culprit", "can't be turned by a table of 92233720368",
+           commands=compile_)
     expect("flatten", one("Flatten", [[2, 3, 2**60, 5]], None, axis=0), "is a tensor of more than 2^63 bytes", commands=compile_)
     expect("long_tuples", one("ScatterND", [[4, 4], [2, 2**57], [2, 4]], [4, 4], [T.FLOAT, T.INT64, T.FLOAT]),
            "culprit", "dimensions of data of rank 2", commands=compile_)

@@ -8,6 +8,7 @@
 #include "twist/Dialect/ONNX/FusedAttention.h"
 
 #include "Relations.h"
+#include "twist/Support/Wrap.h"
 
 using namespace mlir;
 using namespace twist;
@@ -25,7 +26,7 @@ static bool needSize(Value value, int64_t dim, StringRef what, int64_t &size,
 
 static bool needDivision(int64_t whole, int64_t parts, StringRef what,
                          int64_t &part, std::string &why) {
-  if (parts > 0 && whole % parts == 0) {
+  if (parts > 0 && whole > 0 && whole % parts == 0) {
     part = whole / parts;
     return true;
   }
@@ -79,7 +80,7 @@ std::optional<HeadSizes> onnx::headSizesOf(AttentionOp op, std::string &why) {
       !needDivision(v, sizes.groups, "a width", sizes.valueWidth, why) ||
       !needGroups(heads, sizes, why))
     return std::nullopt;
-  if (k != sizes.groups * sizes.width) {
+  if (k != wrapMul(sizes.groups, sizes.width)) {
     why = "the widths of Q and K differ";
     return std::nullopt;
   }
@@ -95,7 +96,8 @@ std::optional<HeadSizes> onnx::headSizesOf(MSAttentionOp op, std::string &why) {
   SmallVector<int64_t, 3> hidden(3, packed / 3);
   if (auto given = op.getQkvHiddenSizes(); given && given->size() == 3)
     hidden.assign(given->begin(), given->end());
-  if (hidden[0] + hidden[1] + hidden[2] != packed || hidden[0] != hidden[1]) {
+  if (wrapAdd(wrapAdd(hidden[0], hidden[1]), hidden[2]) != packed ||
+      hidden[0] != hidden[1]) {
     why = "the columns of its weights are not those of queries, keys and "
           "values";
     return std::nullopt;
@@ -135,7 +137,8 @@ std::optional<HeadSizes> onnx::headSizesOf(MSGroupQueryAttentionOp op,
   if (!needSize(op.getQuery(), 2, "last size of query", q, why) ||
       !needGroups(heads, sizes, why))
     return std::nullopt;
-  int64_t all = heads + (isPresent(op.getKey()) ? 0 : 2 * sizes.groups);
+  int64_t others = isPresent(op.getKey()) ? 0 : wrapMul(2, sizes.groups);
+  int64_t all = wrapAdd(heads, others);
   if (!needDivision(q, all, "a width", sizes.width, why))
     return std::nullopt;
   sizes.valueWidth = sizes.width;
@@ -159,11 +162,11 @@ static std::optional<RotarySizes> rotarySizes(Value input, int64_t heads,
     if (!needSize(input, 1, "number of heads", sizes.heads, why))
       return std::nullopt;
   } else if (heads == 0) {
-    sizes.width = 2 * table;
-    if (table <= 0 || last % sizes.width != 0) {
+    if (table <= 0 || table > last / 2 || last % (2 * table) != 0) {
       why = "nothing says how many heads it has";
       return std::nullopt;
     }
+    sizes.width = 2 * table;
     sizes.heads = last / sizes.width;
   } else if (!needDivision(last, heads, "a width", sizes.width, why)) {
     return std::nullopt;
@@ -171,7 +174,7 @@ static std::optional<RotarySizes> rotarySizes(Value input, int64_t heads,
   if (sizes.rotary == 0)
     sizes.rotary = sizes.width;
   if (sizes.rotary % 2 != 0 || sizes.rotary > sizes.width ||
-      (table > 0 && table * 2 != sizes.rotary)) {
+      (table > 0 && table != sizes.rotary / 2)) {
     why = (Twine(sizes.rotary) + " of " + Twine(sizes.width) +
            " elements can't be turned by a table of " + Twine(table))
               .str();
