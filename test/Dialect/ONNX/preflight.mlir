@@ -8,7 +8,7 @@
 // MAIN: error: there is no function @main with a body
 
 // CHECK: error: input 't' is a tensor of strings
-// CHECK: error: input 'h' is a tensor of more than 2^63 bytes
+// CHECK: error: input 'h' is a tensor of 2^63 bytes and more
 // CHECK: error: there is no lowering for Spin of domain 'com.example'
 // CHECK: error: the sizes of its result depend on data
 // CHECK: error: the rank of its result does not follow from the graph

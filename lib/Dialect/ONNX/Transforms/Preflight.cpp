@@ -71,7 +71,7 @@ static StringRef whyNot(Type type) {
     return "a tensor of more than 16 dimensions";
   if (auto ranked = dyn_cast<RankedTensorType>(tensor);
       ranked && !isCountable(ranked))
-    return "a tensor of more than 2^63 bytes";
+    return "a tensor of 2^63 bytes and more";
   if (isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element))
     return "";
   auto integer = dyn_cast<IntegerType>(element);
