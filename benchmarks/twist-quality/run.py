@@ -46,7 +46,7 @@ ARMS = {
     "dense, the workers' batch": (["--mode", "dense", "--workers", 1], 4, "dense"),
     "TwIST, carry + gain": (["--kappa", 0.5, *GAIN], 1, None),
     "TwIST, as the paper": (["--kappa", 0.5, "--optimiser-state", "reset"], 1, None),
-    "subnetwork dropout": (["--mode", "subnet", "--workers", 1, "--kappa", 0.5], 4, None),
+    "subnetwork dropout": (["--mode", "subnet", "--workers", 1, "--kappa", 0.5], 4, "TwIST, carry + gain"),
 }
 # What else was tried: after the table of the above.
 MORE = {
@@ -218,31 +218,22 @@ class Study:
         return self.once(f"cut of {name}: {policy}, {method}", lambda: {t: measured(t) for t in ("choose", *TEXTS)})
 
     def tuned_cuts(self, pretrained):
-        """The best cut of the pretrained model by a policy, and a random one, trained on: one mask for all rounds."""
+        """The best cut of the pretrained model by a policy, and a random one, trained on: one mask for all rounds, the dense
+        model's rate."""
         scores = {p: self.cut(pretrained, "pretrained", p, "none")["choose"]["mean"] for p in ("flap", "obs")}
         best = min(scores, key=scores.get)
-        rates = self.sizes.rates
+        rate = self.chosen["dense"][0]
         for policy in (best, "random"):
             ticket = self.path(f"fixed-{policy}.json")
             more = [] if policy == "random" else ["--calibration", self.calibration(pretrained, "pretrained")]
             twist("ticket", os.path.join(pretrained, "dense.onnx"), "--kappa", 0.5, *self.cuts(), "--policy", policy, *more, "-o",
                   ticket)
-
-            def sliced(run):
-                small = os.path.join(run, "small.onnx")
-                twist("slice", os.path.join(run, "dense.onnx"), "--ticket", ticket, "--any-weights", "-o", small)
-                return small
-
-            tried = []
-            for rate in rates:
-                name = f"{policy} cut, trained on"
-                run, _ = self.arm(name, rate, pretrained, ["--mode", "fixed", "--ticket", ticket], 1, 0)
-                score = self.once(f"{name}, rate {rate:g}: cut", lambda: self.judge(sliced(run), ["choose"]))
-                tried.append((score["choose"]["perplexity"], rate, run))
-            _, rate, run = min(tried)
-            rates = [rate]  # the random one takes the best one's
-            self.once(f"{name}: reported", lambda: {"rate": rate, "ticket": self.judge(sliced(run)),
-                                                    "first": self.judge(sliced(run), TEXTS, self.sizes.windows)})
+            name = f"{policy} cut, trained on"
+            run, _ = self.arm(name, rate, pretrained, ["--mode", "fixed", "--ticket", ticket], 1, 0)
+            small = os.path.join(run, "small.onnx")
+            twist("slice", os.path.join(run, "dense.onnx"), "--ticket", ticket, "--any-weights", "-o", small)
+            self.once(f"{name}: reported", lambda: {"rate": rate, "ticket": self.judge(small),
+                                                    "first": self.judge(small, TEXTS, self.sizes.windows)})
 
     # -- the table
     def rows(self):
@@ -268,7 +259,7 @@ class Study:
                  "WikiText-2, all (bits/byte) |", "|---|---|---|---|---|"]
         for label, spreads, wholes in self.rows():
             lines.append("| " + " | ".join([label, *(cells(s, mean) for s in spreads), *(cells(w, all_) for w in wholes)]) + " |")
-        attempts = [n for n in self.results if ", rate " in n and not n.endswith(": cut")]
+        attempts = [n for n in self.results if ", rate " in n]
         lines += ["", "Every attempt, on the choosing half: dense model, mean of its tickets; tokens/s"]
         for name in attempts:
             row = self.results[name]
@@ -294,7 +285,7 @@ def estimate(study, pretrained):
     """Machine-hours, from the pace of the pretraining: what a ticket's training saves is not counted."""
     pace = study.results["pretrained"]["tokens"] / study.results["pretrained"]["seconds"]
     arm, rates = study.sizes.rounds * 4 * 15 * 4 * study.sizes.context, len(study.sizes.rates)
-    count = sum(1 if like else rates for _, _, like in {**ARMS, **MORE}.values()) + rates + 1  # and the cuts that are trained on
+    count = sum(1 if like else rates for _, _, like in {**ARMS, **MORE}.values()) + 2  # and the cuts that are trained on
     total = study.results["pretrained"]["tokens"] + arm * count
     print(f"{pace:.0f} tokens/s: all trainings, {total / 1e6:.1f} M tokens, take at most {total / pace / 3600:.2f} machine-hours",
           flush=True)
