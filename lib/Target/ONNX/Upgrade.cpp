@@ -25,7 +25,6 @@
 #include "onnx/version_converter/convert.h"
 
 #include <cstring>
-#include <limits>
 
 namespace twist {
 #define GEN_PASS_DEF_ONNXUPGRADE
@@ -192,8 +191,8 @@ static LogicalResult densifyTensor(const pb::SparseTensorProto &sparse,
   for (int64_t dim : sparse.dims())
     if (dim < 0 || llvm::MulOverflow(bytes, dim, bytes))
       return emitError(loc) << "has impossible dimensions";
-  // What a few bytes of a file may claim to be.
-  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  // What a few bytes of a file may claim to be; the converter copies it twice.
+  constexpr int64_t most = 256 << 20;
   if (bytes > most)
     return emitError(loc) << "is a sparse tensor of " << bytes
                           << " bytes in full; at most " << most
