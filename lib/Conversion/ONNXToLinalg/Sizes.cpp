@@ -7,7 +7,7 @@
 
 #include "Lowering.h"
 
-#include "twist/Support/Wrap.h"
+#include "twist/Support/Integers.h"
 
 using namespace twist;
 using namespace twist::lowering;

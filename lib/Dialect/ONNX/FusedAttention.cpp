@@ -8,7 +8,7 @@
 #include "twist/Dialect/ONNX/FusedAttention.h"
 
 #include "Relations.h"
-#include "twist/Support/Wrap.h"
+#include "twist/Support/Integers.h"
 
 using namespace mlir;
 using namespace twist;

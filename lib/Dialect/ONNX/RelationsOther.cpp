@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Relations.h"
-#include "twist/Support/Wrap.h"
+#include "twist/Support/Integers.h"
 
 using namespace mlir;
 using namespace twist;

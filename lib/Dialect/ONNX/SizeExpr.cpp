@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "twist/Dialect/ONNX/SymbolicShapes.h"
-#include "twist/Support/Wrap.h"
+#include "twist/Support/Integers.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"

@@ -8,7 +8,7 @@
 #include "twist/Dialect/ONNX/Windows.h"
 
 #include "Relations.h"
-#include "twist/Support/Wrap.h"
+#include "twist/Support/Integers.h"
 
 #include <limits>
 

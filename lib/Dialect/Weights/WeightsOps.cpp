@@ -6,11 +6,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "twist/Dialect/Weights/Reader.h"
+#include "twist/Support/Integers.h"
 
 #include "mlir/IR/OpImplementation.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
+using namespace twist;
 using namespace twist::weights;
 
 #define GET_OP_CLASSES
@@ -19,15 +21,6 @@ using namespace twist::weights;
 //===----------------------------------------------------------------------===//
 // Views
 //===----------------------------------------------------------------------===//
-
-/// Product of the sizes, or nothing where it leaves 63 bits.
-static std::optional<int64_t> countElements(ArrayRef<int64_t> shape) {
-  int64_t count = 1;
-  for (int64_t size : shape)
-    if (size < 0 || llvm::MulOverflow(count, size, count))
-      return std::nullopt;
-  return count;
-}
 
 static LogicalResult verifySelect(function_ref<InFlightDiagnostic()> emitError,
                                   RankedTensorType stored, ArrayAttr select) {
@@ -61,7 +54,7 @@ LogicalResult ViewAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (storedBits(stored.getElementType()) == 0)
     return emitError() << "elements of type " << stored.getElementType()
                        << " have no form in a file";
-  std::optional<int64_t> count = countElements(stored.getShape());
+  std::optional<int64_t> count = productOf(stored.getShape());
   int64_t bytes = count ? storedBytes(stored.getElementType(), *count) : -1;
   int64_t end;
   if (bytes < 0 || llvm::AddOverflow(offset, bytes, end))

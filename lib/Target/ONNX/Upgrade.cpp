@@ -15,6 +15,7 @@
 #include "Precautions.h"
 #include "RuntimeOps.h"
 
+#include "twist/Support/Integers.h"
 #include "twist/Target/ONNX/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -186,27 +187,28 @@ static LogicalResult densifyTensor(const pb::SparseTensorProto &sparse,
                                    ArrayRef<char> values,
                                    ArrayRef<int64_t> indices, unsigned width,
                                    pb::TensorProto &out, Location loc) {
-  int64_t bytes = width, rank = sparse.dims_size();
-  int64_t stored = values.size() / width;
-  for (int64_t dim : sparse.dims())
-    if (dim < 0 || llvm::MulOverflow(bytes, dim, bytes))
-      return emitError(loc) << "has impossible dimensions";
+  SmallVector<int64_t> dims(sparse.dims().begin(), sparse.dims().end());
+  std::optional<int64_t> bytes = productOf(dims, width);
+  if (!bytes)
+    return emitError(loc) << "has impossible dimensions";
   // What a few bytes of a file may claim to be; the converter copies it twice.
   constexpr int64_t most = 256 << 20;
-  if (bytes > most)
-    return emitError(loc) << "is a sparse tensor of " << bytes
+  if (*bytes > most)
+    return emitError(loc) << "is a sparse tensor of " << *bytes
                           << " bytes in full; at most " << most
                           << " are supported";
   bool isFlat = sparse.indices().dims_size() == 1;
-  int64_t perValue = isFlat ? 1 : rank;
+  // Flat indices are those of one dimension.
+  if (isFlat)
+    dims = {*bytes / width};
+  int64_t stored = values.size() / width, perValue = dims.size();
   if (static_cast<int64_t>(indices.size()) != stored * perValue)
     return emitError(loc) << "has " << indices.size() << " indices for "
                           << stored << " values";
-  std::string dense(bytes, '\0');
+  std::string dense(*bytes, '\0');
   for (int64_t i = 0; i < stored; ++i) {
     int64_t at = 0;
-    for (int64_t d = 0; d < perValue; ++d) {
-      int64_t size = isFlat ? bytes / width : sparse.dims(d);
+    for (auto [d, size] : llvm::enumerate(dims)) {
       int64_t index = indices[i * perValue + d];
       if (index < 0 || index >= size)
         return emitError(loc) << "has an index outside its dimensions";

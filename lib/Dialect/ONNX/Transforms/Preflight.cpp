@@ -8,6 +8,7 @@
 #include "twist/Dialect/ONNX/ONNX.h"
 #include "twist/Dialect/ONNX/SymbolicShapes.h"
 #include "twist/Dialect/ONNX/Transforms/Passes.h"
+#include "twist/Support/Integers.h"
 
 namespace twist::onnx {
 #define GEN_PASS_DEF_ONNXPREFLIGHT
@@ -51,10 +52,9 @@ static constexpr int64_t kMaxRank = 16;
 
 /// Whether a number holds the bytes of all known sizes, of any element type.
 static bool isCountable(RankedTensorType type) {
-  int64_t bytes = 8;
-  return llvm::none_of(type.getShape(), [&](int64_t size) {
-    return size > 0 && llvm::MulOverflow(bytes, size, bytes);
-  });
+  SmallVector<int64_t> known(llvm::make_filter_range(
+      type.getShape(), [](int64_t size) { return size > 0; }));
+  return productOf(known, /*unit=*/8).has_value();
 }
 
 /// Why a value of this type can't be computed; empty if it can.
