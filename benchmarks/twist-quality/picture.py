@@ -7,6 +7,7 @@ TICKS = [m * 10 ** e for e in range(5) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6
 
 
 def colour(label):
+    """Of cuts without training, of tickets, of all else."""
     if label.startswith("cut"):
         return "#b5482f"
     return "#1f6fb2" if label.endswith("kappa 0.5") and "cut" not in label else "#444"
